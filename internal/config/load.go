@@ -1,0 +1,196 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFile bounds the configuration file in bytes.
+const maxFile = 1 << 20
+
+// Sources says where settings come from. The zero value gives the defaults.
+type Sources struct {
+	Flags  map[string][]string             // by key name; only flags that were given
+	Getenv func(key string) (string, bool) // nil: no environment
+	File   string                          // "": none
+}
+
+// Load merges the sources and checks the result. Its error joins one line per
+// problem; a problem of the file starts with FILE:LINE.
+func Load(s Sources) (Config, error) {
+	c := Config{File: s.File}
+	var problems []error
+	file := map[string]entry{}
+	if s.File != "" {
+		var err error
+		if file, err = readFile(s.File); err != nil {
+			return Config{}, err
+		}
+	}
+	for i := range Keys {
+		k := &Keys[i]
+		if k.Default != nil {
+			if err := k.set(&c, slices.Clone(k.Default)); err != nil {
+				problems = append(problems, fmt.Errorf("default of %s: %w", k.Name, err))
+			}
+		}
+		where, values := "", []string(nil)
+		if e, ok := file[k.Name]; ok {
+			where, values = fmt.Sprintf("%s:%d: %s", s.File, e.line, k.Name), e.values
+		}
+		if s.Getenv != nil {
+			if v, ok := s.Getenv(k.Env()); ok {
+				where, values = "environment variable "+k.Env(), []string{v}
+				if k.List {
+					values = splitList(v)
+				}
+			}
+		}
+		if v, ok := s.Flags[k.Name]; ok {
+			where, values = "flag --"+k.Name, v
+		}
+		if where == "" || (k.List && len(values) == 0) {
+			continue
+		}
+		if err := k.set(&c, slices.Clone(values)); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", where, err))
+		}
+	}
+	if len(problems) > 0 {
+		return Config{}, errors.Join(problems...)
+	}
+	return c, c.finish()
+}
+
+// entry is a key of the file: its line, and one value or a list.
+type entry struct {
+	line   int
+	values []string
+}
+
+func readFile(path string) (map[string]entry, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration file: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("configuration file: %w", err)
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s: larger than %d bytes", path, maxFile)
+	}
+	return parse(path, data)
+}
+
+// parse reads the YAML text of a configuration file: one mapping whose keys
+// are those of Keys and whose values are scalars or lists of scalars.
+func parse(path string, data []byte) (map[string]entry, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, fmt.Errorf("%s:%s", path, strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "line "))
+	}
+	if doc.Kind == 0 {
+		return nil, nil // an empty file sets nothing
+	}
+	root := doc.Content[0]
+	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+		return nil, nil
+	}
+	if root.Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("%s:%d: want a mapping of settings", path, root.Line)
+	}
+	entries := map[string]entry{}
+	var problems []error
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		name, value := root.Content[i], root.Content[i+1]
+		k := KeyNamed(name.Value)
+		if k == nil {
+			problems = append(problems, fmt.Errorf("%s:%d: unknown key %q%s", path, name.Line, name.Value, suggest(name.Value)))
+			continue
+		}
+		if _, twice := entries[k.Name]; twice {
+			problems = append(problems, fmt.Errorf("%s:%d: key %q is given twice", path, name.Line, name.Value))
+			continue
+		}
+		values, err := scalars(k, value)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s:%d: %s: %w", path, value.Line, k.Name, err))
+			continue
+		}
+		entries[k.Name] = entry{name.Line, values}
+	}
+	return entries, errors.Join(problems...)
+}
+
+func scalars(k *Key, n *yaml.Node) ([]string, error) {
+	switch {
+	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
+		return []string{n.Value}, nil
+	case n.Kind == yaml.SequenceNode && k.List:
+		var vs []string
+		for _, item := range n.Content {
+			if item.Kind != yaml.ScalarNode || item.Tag == "!!null" {
+				return nil, fmt.Errorf("line %d is not a plain value", item.Line)
+			}
+			vs = append(vs, item.Value)
+		}
+		return vs, nil
+	case k.List:
+		return nil, errors.New("want a value or a list of values")
+	}
+	return nil, errors.New("want one plain value")
+}
+
+func splitList(s string) []string {
+	var vs []string
+	for v := range strings.SplitSeq(s, ",") {
+		if v = strings.TrimSpace(v); v != "" {
+			vs = append(vs, v)
+		}
+	}
+	return vs
+}
+
+// suggest names the nearest key for a misspelt one.
+func suggest(name string) string {
+	plain := func(s string) string { return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(s)) }
+	best, bestDistance := "", 4
+	for _, k := range Keys {
+		if d := distance(plain(k.Name), plain(name)); d < bestDistance {
+			best, bestDistance = k.Name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %q?)", best)
+}
+
+// distance is the edit distance between two short words.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := last
+			if a[i] != b[j] {
+				cost++
+			}
+			last = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
