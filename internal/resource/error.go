@@ -16,6 +16,8 @@ const (
 	InUse                     // ResourceInUseException (ACM), 400
 	InvalidARN                // InvalidArnException (ACM), 400
 	Unavailable               // ServiceUnavailableException, 503
+	InvalidTag                // InvalidTagException (ACM), 400
+	TooManyTags               // TooManyTagsException (ACM), 400
 )
 
 // Error is a refusal with a kind and the message that the client reads.
