@@ -1,6 +1,22 @@
 // Package httpwire carries HTTP between the gates. An Exchange is the one form
 // in which the pipeline sees a request and answers it; who parsed it stays in
-// this package. Today a thin adapter over net/http makes exchanges.
+// this package.
+//
+// HTTP/1 requests are parsed here, once and strictly (head.go): bare LF, folded
+// lines, white space before a colon, missing or repeated Host, Content-Length
+// that is repeated or beside Transfer-Encoding, codings but chunked, chunk
+// extensions and a target that disagrees with Host are refused with 400 and the
+// connection closes. net/http then keeps order, persistence, 100-continue and
+// response framing; it reads a head and chunks made by this package, never the
+// client's own. Header lines keep their order and spelling.
+//
+// HTTP/2 is net/http's, with its own guards against floods and resets. What
+// that leaves open: header lines arrive sorted by name; a request that net/http
+// itself refuses gets its wording; a head that is split over CONTINUATION
+// frames has only the idle timeout; a stream that must not be served any more
+// is answered 421 where REFUSED_STREAM would let every client retry unseen.
+// Trailers are judged and dropped; CONNECT and Upgrade are not served. A client
+// that closes its sending side while it waits counts as gone.
 //
 //	s := httpwire.NewServer(httpwire.Options{Handler: pipeline.Serve})
 //	session := s.Serve(tlsConn, facts) // after the handshake
@@ -96,10 +112,16 @@ type Exchange struct {
 	Authority string // Host or :authority as sent, port included
 	RawPath   string // as sent, escaped, starts with "/" ("*" for OPTIONS *)
 	RawQuery  string // without "?"
-	Header    Header // without Host and pseudo headers; framing headers removed
+	// Header is without Host and pseudo headers, and without what the engine
+	// deals with itself: Content-Length, Transfer-Encoding, Trailer and Expect.
+	// Connection stays, since it names headers that must not be forwarded.
+	Header Header
 	// ContentLength is the body's length in bytes, -1 when unknown (chunked).
 	ContentLength int64
-	Body          io.Reader // never nil
+	// Body is never nil. Its size is not bounded here. Broken framing reads as
+	// ErrMalformedBody, an early end as io.ErrUnexpectedEOF, a client that
+	// stops sending as os.ErrDeadlineExceeded.
+	Body io.Reader
 
 	w       responder
 	started bool
@@ -111,6 +133,7 @@ type responder interface {
 	head(status int, h Header, length int64, closeAfter bool) error
 	write(p []byte) (int, error)
 	flush() error
+	abort()
 }
 
 // Respond sends the response head, once; later calls are ignored. length is
@@ -137,7 +160,14 @@ func (x *Exchange) respond(status int, h Header, length int64, closeAfter bool) 
 // Started reports whether the response head was sent.
 func (x *Exchange) Started() bool { return x.started }
 
-// Write sends body bytes; Respond comes first.
+// Abort ends the exchange without a complete response, once the handler
+// returns: an HTTP/1.1 connection closes, an HTTP/2 stream is reset. Call it
+// when a backend breaks off in the middle of a body.
+func (x *Exchange) Abort() { x.w.abort() }
+
+// Write sends body bytes; Respond comes first. Bytes of a response that has
+// no body (HEAD, 204, 304) are swallowed. Writing less than the declared
+// length aborts the exchange.
 func (x *Exchange) Write(p []byte) (int, error) { return x.w.write(p) }
 
 // Flush sends what is buffered to the client.
