@@ -2,7 +2,8 @@
 // need. A Snapshot is immutable; Current swaps by one pointer. A commit
 // recompiles only what it touched: one API's default endpoint, one stage, one
 // domain name. What fails to compile is set aside and named (Faults); its last
-// good version and all neighbours keep serving.
+// good version and all neighbours keep serving. Nothing weaker stands in for
+// what is missing: without a good version there is no Name and no Stage.
 //
 //	c, err := snapshot.Open(ctx, st, opts) // lists, compiles, then follows the watch
 //	name := c.Current().Lookup(sni)        // frontgate
@@ -10,8 +11,11 @@
 package snapshot
 
 import (
+	"cmp"
 	"crypto/tls"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/resource"
@@ -19,6 +23,77 @@ import (
 	"github.com/sallyport/sallyport/internal/telemetry"
 	"github.com/sallyport/sallyport/tlspolicy"
 )
+
+// Snapshot is the compiled configuration at one revision. It is immutable and
+// safe for concurrent use; a request pins one at its start and keeps it.
+type Snapshot struct {
+	revision  store.Revision
+	place     *place
+	fallback  *Name
+	apis      index[*API]
+	names     index[*Name] // custom domain names, normalized
+	wildcards index[*Name] // "*.example.com" under "example.com"
+	faults    index[Fault]
+	refused   index[[]Refusal]
+}
+
+// Revision is that of the last commit that this snapshot knows.
+func (s *Snapshot) Revision() store.Revision { return s.revision }
+
+// Lookup returns what a server name or a host in NormalizeHost's form stands
+// for, nil when it is unknown. Case and one trailing dot do not matter, an exact
+// name comes before a wildcard, and a wildcard covers one label. Names of the
+// form API.execute-api.REGION.SUFFIX are default endpoints and never anything else.
+func (s *Snapshot) Lookup(host string) *Name {
+	host = normalizeName(host)
+	if host == "" {
+		return nil
+	}
+	if id, ok := s.place.splitDefault(host); ok {
+		if api := s.API(id); api != nil {
+			return api.endpoint
+		}
+		return nil
+	}
+	if n, ok := s.names.get(host); ok {
+		return n
+	}
+	if i := strings.IndexByte(host, '.'); i >= 0 {
+		n, _ := s.wildcards.get(host[i+1:])
+		return n
+	}
+	return nil
+}
+
+// Default is what governs a handshake without a server name or with an unknown
+// one: the default certificates under policy TLS_1_2. It has no Host, API or
+// Mappings, and its Revision changes only with the certificates.
+func (s *Snapshot) Default() *Name { return s.fallback }
+
+// API returns the API with that id, or nil.
+func (s *Snapshot) API(id string) *API {
+	api, _ := s.apis.get(id)
+	return api
+}
+
+// Faults lists what does not compile, by key.
+func (s *Snapshot) Faults() []Fault {
+	var fs []Fault
+	s.faults.all(func(_ string, f Fault) { fs = append(fs, f) })
+	slices.SortFunc(fs, func(a, b Fault) int { return cmp.Compare(a.Key, b.Key) })
+	return fs
+}
+
+// Refused lists the guards that are stored but not enforced yet, so that what
+// they guard is refused, by key and method.
+func (s *Snapshot) Refused() []Refusal {
+	var rs []Refusal
+	s.refused.all(func(_ string, list []Refusal) { rs = append(rs, list...) })
+	slices.SortFunc(rs, func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Method, b.Method))
+	})
+	return rs
+}
 
 // EndpointType is a set of the endpoint types at which a name or an API is
 // reached; one bit each, since a domain name may move between two.
@@ -30,6 +105,34 @@ const (
 	Private
 )
 
+// endpointTypes are the wire's spellings.
+var endpointTypes = []struct {
+	name string
+	bit  EndpointType
+}{{"REGIONAL", Regional}, {"EDGE", Edge}, {"PRIVATE", Private}}
+
+// ParseEndpointType returns the endpoint type of that wire spelling, which is
+// also a listener type; 0 when it is none.
+func ParseEndpointType(name string) EndpointType {
+	for _, t := range endpointTypes {
+		if t.name == name {
+			return t.bit
+		}
+	}
+	return 0
+}
+
+// String spells the set as on the wire, joined by commas.
+func (e EndpointType) String() string {
+	var names []string
+	for _, t := range endpointTypes {
+		if e&t.bit != 0 {
+			names = append(names, t.name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
 // Mode is an endpoint access mode.
 type Mode uint8
 
@@ -39,10 +142,19 @@ const (
 	Strict
 )
 
+// modes are the wire's spellings, by Mode.
+var modes = [...]string{NoMode: "", Basic: "BASIC", Strict: "STRICT"}
+
+// String spells the mode as on the wire; NoMode is "".
+func (m Mode) String() string { return modes[m] }
+
 // Name is what one host name of the first gate stands for: a default endpoint
 // (API set) or a custom domain name (Mappings). Fields must not be changed.
 type Name struct {
-	Host      string // normalized: lower case, no trailing dot; "*.example.com" for a wildcard
+	// Host is normalized: lower case, no trailing dot; "*.example.com" for a
+	// wildcard, under the first domain suffix for a default endpoint, which is
+	// reached under all of them.
+	Host      string
 	Policy    *tlspolicy.Policy
 	Mode      Mode
 	Endpoints EndpointType
@@ -73,6 +185,8 @@ type API struct {
 	Endpoint EndpointType
 	Private  bool
 	Stages   map[string]*Stage
+
+	endpoint *Name // what the default endpoint's host names stand for
 }
 
 // Stage is one deployed stage.
@@ -91,6 +205,9 @@ type Stage struct {
 	// Refused names a guard on the whole stage or API that is not enforced yet:
 	// every request gets 403. Empty: none.
 	Refused string
+
+	deployment *deployment
+	guarded    bool // some method is refused or a policy judges requests
 }
 
 // AccessLog is where and how a stage writes one line per request.
@@ -120,7 +237,8 @@ type Method struct {
 	RequiredParameters []string
 	Integration        *Integration // nil: no integration, answers 500
 	// Refused names a guard not enforced yet (authorization type, API key,
-	// request validator): 403. Empty: none.
+	// request validator) or an integration that cannot be reached yet (AWS,
+	// VPC link): 403. Empty: none.
 	Refused string
 }
 
@@ -145,7 +263,9 @@ type Integration struct {
 	RequestParameters        []ParameterMapping
 	RequestTemplates         map[string]string // content type -> text, no "$" or "#" in it
 	Passthrough              string            // WHEN_NO_MATCH, WHEN_NO_TEMPLATES, NEVER
-	Responses                []IntegrationResponse
+	// Responses are tried in order: those with a pattern by ascending status,
+	// then the default one.
+	Responses []IntegrationResponse
 	// ResponseHeaders of a method response are allowed names, by status.
 	MethodResponses map[int]MethodResponse
 }
@@ -166,14 +286,20 @@ type ParameterMapping struct {
 
 // Source is where a mapped value comes from.
 type Source struct {
-	Kind string // static, header, multivalueheader, querystring, multivaluequerystring, path, body, stageVariable, context, integration.header
-	Name string // header name, variable name; the text itself when static
+	// Kind of a request mapping: static, header, multivalueheader, querystring,
+	// multivaluequerystring, path, body, stageVariable, context. Of a response
+	// mapping: static, integration.header, integration.multivalueheader,
+	// integration.body, stageVariable, context.
+	Kind string
+	// Name of the header, parameter or variable; the text itself when static;
+	// the JSON path behind "body." or "" for the whole body.
+	Name string
 }
 
 // IntegrationResponse maps a backend's answer to a method response.
 type IntegrationResponse struct {
 	Status     int
-	Pattern    *regexp.Regexp // nil: the default response
+	Pattern    *regexp.Regexp // matches whole texts only; nil: the default response
 	Parameters []ParameterMapping
 	Templates  map[string]string // content type -> text
 }
@@ -191,4 +317,11 @@ type Fault struct {
 	Since  store.Revision
 	// Serving says that an earlier good version is still in force.
 	Serving bool
+}
+
+// Refusal names a guard that is stored but not enforced yet.
+type Refusal struct {
+	Key    string // store key of the stage or domain name
+	Method string // "GET /pets"; "" when all of it is refused
+	Guard  string
 }
