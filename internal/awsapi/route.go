@@ -1,0 +1,228 @@
+package awsapi
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// segment is one part of a URI template between slashes.
+type segment struct {
+	literal string
+	label   string // the name in {braces}, empty for a literal
+}
+
+// splitURI cuts "/tags/{resourceArn}" into its segments; "/" has none.
+func splitURI(uri string) []segment {
+	var segments []segment
+	for part := range strings.SplitSeq(strings.Trim(uri, "/"), "/") {
+		if part == "" {
+			continue
+		}
+		if label, ok := strings.CutPrefix(part, "{"); ok {
+			segments = append(segments, segment{label: strings.TrimSuffix(label, "}")})
+		} else {
+			segments = append(segments, segment{literal: part})
+		}
+	}
+	return segments
+}
+
+// maxSegments is more than the longest template has; a longer path matches none.
+const maxSegments = 16
+
+// splitPath cuts a path at its literal slashes and decodes each segment, so
+// that an escaped slash stays inside its segment. It is nil, false for a path
+// that no operation can have: an empty segment, too many, a broken escape.
+func splitPath(escaped string) ([]string, bool) {
+	rest, ok := strings.CutPrefix(escaped, "/")
+	if !ok {
+		return nil, false
+	}
+	if rest == "" {
+		return nil, true
+	}
+	parts := strings.SplitN(rest, "/", maxSegments+1)
+	if len(parts) > maxSegments {
+		return nil, false
+	}
+	for i, part := range parts {
+		decoded, err := url.PathUnescape(part)
+		if err != nil || decoded == "" {
+			return nil, false
+		}
+		parts[i] = decoded
+	}
+	return parts, true
+}
+
+// router finds the operation among the services of one signing name.
+type router struct {
+	paths   node
+	targets map[string]*Operation // "CertificateManager.GetCertificate"
+	actions map[string]*Operation // "GetCallerIdentity"
+	version string                // of the actions
+}
+
+type node struct {
+	literals map[string]*node
+	label    *node
+	methods  map[string][]*Operation // those with a fixed query first
+}
+
+func newRouter() *router {
+	return &router{targets: map[string]*Operation{}, actions: map[string]*Operation{}}
+}
+
+func (r *router) add(op *Operation) {
+	switch op.Service.Protocol {
+	case JSON11:
+		r.targets[op.Service.TargetPrefix+"."+op.Name] = op
+		return
+	case Query:
+		r.actions[op.Name] = op
+		r.version = op.Service.Version
+		return
+	}
+	n := &r.paths
+	for _, s := range op.segments {
+		next := &n.label
+		if s.label == "" {
+			if n.literals == nil {
+				n.literals = map[string]*node{}
+			}
+			child := n.literals[s.literal]
+			next = &child
+			if child == nil {
+				child = &node{}
+				n.literals[s.literal] = child
+			}
+		}
+		if *next == nil {
+			*next = &node{}
+		}
+		n = *next
+	}
+	if n.methods == nil {
+		n.methods = map[string][]*Operation{}
+	}
+	list := n.methods[op.Method]
+	if op.Query != "" {
+		list = append([]*Operation{op}, list...)
+	} else {
+		list = append(list, op)
+	}
+	n.methods[op.Method] = list
+}
+
+// find walks the path, a literal before a label.
+func (n *node) find(method string, path []string, query url.Values) *Operation {
+	if len(path) == 0 {
+		for _, op := range n.methods[method] {
+			if op.Query == "" || hasQuery(query, op.Query) {
+				return op
+			}
+		}
+		return nil
+	}
+	if child := n.literals[path[0]]; child != nil {
+		if op := child.find(method, path[1:], query); op != nil {
+			return op
+		}
+	}
+	if n.label != nil {
+		return n.label.find(method, path[1:], query)
+	}
+	return nil
+}
+
+func hasQuery(query url.Values, fixed string) bool {
+	for pair := range strings.SplitSeq(fixed, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		if !query.Has(key) || query.Get(key) != value {
+			return false
+		}
+	}
+	return true
+}
+
+// Route finds the operation that a request names, among the services that sign
+// as signingName. body is read only for the Query protocol, whose action is in
+// the form. An unknown operation is an *Error ready to be written: with the
+// service's protocol if ProtocolOf says so.
+func Route(signingName string, r *http.Request, body []byte) (*Operation, error) {
+	router := known().routers[signingName]
+	switch {
+	case router == nil:
+		return nil, errNoRoute()
+	case len(router.targets) > 0 && r.Header.Get("X-Amz-Target") != "":
+		if op := router.targets[r.Header.Get("X-Amz-Target")]; op != nil && r.Method == http.MethodPost && r.URL.Path == "/" {
+			return op, nil
+		}
+		return nil, &Error{Code: "UnknownOperationException", Message: "The requested operation is not recognized by the service.", Status: http.StatusBadRequest}
+	case len(router.actions) > 0:
+		form, err := formOf(r, body)
+		if err != nil {
+			return nil, err
+		}
+		op := router.actions[form.Get("Action")]
+		if op == nil || form.Get("Version") != router.version {
+			return nil, &Error{Code: "InvalidAction", Message: "Could not find operation " + clip(form.Get("Action")) + " for version " + clip(form.Get("Version")), Status: http.StatusBadRequest}
+		}
+		return op, nil
+	case len(router.targets) > 0:
+		return nil, &Error{Code: "MissingAction", Message: "The request names no operation: X-Amz-Target is missing.", Status: http.StatusBadRequest}
+	}
+	if path, ok := splitPath(escapedPath(r)); ok {
+		query, _ := url.ParseQuery(r.URL.RawQuery) // a broken one is refused by Decode
+		if op := router.paths.find(r.Method, path, query); op != nil {
+			return op, nil
+		}
+	}
+	return nil, errNoRoute()
+}
+
+// ProtocolOf returns the protocol of the services that sign as signingName,
+// RESTJSON when there is none: for errors that come before an operation is known.
+func ProtocolOf(signingName string) Protocol {
+	for _, s := range known().services {
+		if s.SigningName == signingName {
+			return s.Protocol
+		}
+	}
+	return RESTJSON
+}
+
+func errNoRoute() *Error {
+	return &Error{Code: "MissingAuthenticationTokenException", Message: "Missing Authentication Token", Status: http.StatusForbidden}
+}
+
+// escapedPath is the path as the client wrote it.
+func escapedPath(r *http.Request) string { return r.URL.EscapedPath() }
+
+// formOf returns the parameters of a Query request: the form in the body, or
+// the URL's query for a GET.
+func formOf(r *http.Request, body []byte) (url.Values, error) {
+	text := string(body)
+	switch r.Method {
+	case http.MethodGet:
+		text = r.URL.RawQuery
+	case http.MethodPost:
+	default:
+		return nil, errNoRoute()
+	}
+	form, err := url.ParseQuery(text)
+	if err != nil || r.URL.Path != "/" && r.URL.Path != "" {
+		return nil, &Error{Code: "MalformedQueryString", Message: "The query string contains a syntax error.", Status: http.StatusBadRequest}
+	}
+	return form, nil
+}
+
+// clip bounds what an error repeats of a request.
+func clip(text string) string {
+	const most = 256
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
+}
