@@ -224,7 +224,22 @@ func decode(d store.Document, doc any) error {
 		return nil
 	}
 	if err := unmarshal(d.Value, doc); err != nil {
-		return fmt.Errorf("decode %s at revision %d: %w", d.Key, d.Revision, err)
+		// Not wrapped: what the wire's decoder says of a request is for the
+		// client, what it says of our own document is not.
+		return fmt.Errorf("decode %s at revision %d: %v", d.Key, d.Revision, err)
 	}
 	return nil
+}
+
+// IsServed reports whether every live node serves revision rev.
+func (s *Server) IsServed(ctx context.Context, rev store.Revision) (bool, error) {
+	served, err := s.options.Store.Served(ctx)
+	if err != nil || served >= rev {
+		return err == nil, err
+	}
+	// A context that has ended makes WaitServed a question: it answers nil at
+	// once also where there is no live node to wait for.
+	ended, end := context.WithCancel(ctx)
+	end()
+	return s.options.Store.WaitServed(ended, rev) == nil, nil
 }

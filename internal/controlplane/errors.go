@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/resource"
@@ -54,7 +53,7 @@ var serviceExceptions = map[string]map[resource.Kind]exception{
 }
 
 // retryAfter is sent with every 429 and 503.
-const retryAfter = time.Second
+const retryAfter = 1 // second
 
 // internalFailure is all that a client learns about a fault of ours.
 func internalFailure() *awsapi.Error {
@@ -80,6 +79,8 @@ func wireError(service string, err error) (e *awsapi.Error, public bool) {
 		}
 		e = &awsapi.Error{Code: x.code, Message: refused.Message, Status: x.status}
 		public = true
+	case errors.Is(err, store.ErrTooLarge):
+		e, _ = wireError(service, resource.Errorf(resource.BadRequest, "The request is too large to be stored, or the store is full."))
 	case errors.Is(err, store.ErrUnavailable):
 		e = &awsapi.Error{Code: "ServiceUnavailableException", Message: "The store takes no changes after an I/O error; the gateway must be restarted.", Status: http.StatusServiceUnavailable}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -21,7 +21,7 @@ func key(service, operation string) string { return service + "." + operation }
 // other error is answered as an internal failure and logged.
 func Handle[In, Out any](s *Server, service string, fn func(context.Context, *Call, *In) (*Out, error)) {
 	name, ok := strings.CutSuffix(reflect.TypeFor[In]().Name(), "Input")
-	if !ok || !known(service, name) {
+	if !ok || awsapi.Lookup(service, name) == nil {
 		panic(fmt.Sprintf("controlplane: %s has no operation with input %v", service, reflect.TypeFor[In]()))
 	}
 	k := key(service, name)
@@ -35,20 +35,6 @@ func Handle[In, Out any](s *Server, service string, fn func(context.Context, *Ca
 		}
 		return out, nil
 	}
-}
-
-func known(service, operation string) bool {
-	for _, s := range awsapi.Services() {
-		if s.Name != service {
-			continue
-		}
-		for _, op := range s.Operations {
-			if op.Name == operation {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // OperationStatus says whether an operation is built.

@@ -147,7 +147,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		server:    s,
 		w:         &recorder{ResponseWriter: w},
 		r:         r,
-		requestID: newRequestID(),
+		requestID: NewUUID(),
 		began:     time.Now(),
 	}
 	c.w.Header().Set("x-amzn-RequestId", c.requestID)
@@ -207,11 +207,18 @@ func (c *exchange) identify() error {
 		return err
 	}
 	c.scope = scope
-	service, ok := awsapi.Lookup(scope.Service, c.r)
-	if !ok {
-		return nil // said after the signature is verified
+	c.service = speaks(scope.Service) // one that is not known is named after the signature is verified
+	return nil
+}
+
+// speaks returns a service of that signing name, or nil. Two that share the
+// name share the protocol.
+func speaks(signingName string) *awsapi.Service {
+	for _, s := range awsapi.Services() {
+		if s.SigningName == signingName {
+			return s
+		}
 	}
-	c.service = service
 	return nil
 }
 
@@ -278,7 +285,7 @@ func (c *exchange) route() error {
 		return err
 	}
 	c.operation = op
-	h, ok := c.server.handlers[key(op.Service, op.Name)]
+	h, ok := c.server.handlers[key(op.Service.Name, op.Name)]
 	if !ok {
 		return notBuilt(op)
 	}
@@ -290,10 +297,10 @@ func (c *exchange) route() error {
 func notBuilt(op *awsapi.Operation) *awsapi.Error {
 	e := &awsapi.Error{
 		Code:    "BadRequestException",
-		Message: fmt.Sprintf("Sallyport does not implement %s of %s yet.", op.Name, op.Service),
+		Message: fmt.Sprintf("Sallyport does not implement %s of %s yet.", op.Name, op.Service.Name),
 		Status:  http.StatusBadRequest,
 	}
-	if op.Protocol != awsapi.RESTJSON {
+	if op.Service.Protocol != awsapi.RESTJSON {
 		e.Code = "UnsupportedOperationException"
 	}
 	return e
@@ -347,6 +354,7 @@ func (c *exchange) fail(err error) {
 	if c.w.status != 0 {
 		return
 	}
+	c.w.Header().Set("x-amzn-ErrorType", e.Code)
 	awsapi.WriteError(c.w, c.protocol(), c.requestID, e)
 }
 
@@ -422,8 +430,8 @@ func (w *recorder) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// newRequestID returns a random UUID.
-func newRequestID() string {
+// NewUUID returns a random UUID, as request and certificate ids are.
+func NewUUID() string {
 	var b [16]byte
 	rand.Read(b[:])
 	b[6] = b[6]&0x0f | 0x40
