@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,6 +31,7 @@ var victims = map[string]func(s *Store) error{
 	"create":     func(s *Store) error { return runScript(s, 1) },
 	"script":     func(s *Store) error { return runScript(s, scriptLength) },
 	"concurrent": runConcurrent,
+	"failing":    runFailing,
 }
 
 func TestMain(m *testing.M) {
@@ -96,6 +99,47 @@ func TestKillScript(t *testing.T) {
 // TestKillConcurrent kills commits that share their syncs.
 func TestKillConcurrent(t *testing.T) {
 	walk(t, "concurrent", storetest.Victim{Points: 60, Prepare: createBefore, Check: checkConcurrent})
+}
+
+// TestFailScript lets each write and sync of the script fail once. The program
+// itself checks what is left to it; the file holds the change of unknown
+// outcome whole or not at all.
+func TestFailScript(t *testing.T) {
+	walk(t, "failing", storetest.Victim{
+		Inject: "error=EIO", Calls: []string{"pwrite64", "fdatasync", "fsync", "ftruncate"},
+		Points: 200, Prepare: createBefore, Check: checkScript,
+	})
+}
+
+// runFailing runs the script up to the first I/O error, and checks that then
+// writes are refused and reads go on, as if the failed change had never been.
+func runFailing(s *Store) error {
+	ctx := context.Background()
+	for n := 1; n <= scriptLength; n++ {
+		_, err := s.Commit(ctx, scriptChange(n))
+		if err == nil {
+			fmt.Println(n)
+			continue
+		}
+		if !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, syscall.EIO) && !strings.Contains(err.Error(), "input/output error") {
+			return fmt.Errorf("commit failed with %w", err)
+		}
+		if _, err := s.Commit(ctx, scriptChange(n)); !errors.Is(err, store.ErrUnavailable) {
+			return fmt.Errorf("the commit after the failed one: %v", err)
+		}
+		docs, rev, err := s.List(ctx, store.Range{})
+		if err != nil || int(rev) != n-1 {
+			return fmt.Errorf("list after the failed commit %d: revision %d, %v", n, rev, err)
+		}
+		if diff := cmp.Diff(digests(scriptState(n-1)), digests(docs)); diff != "" {
+			return fmt.Errorf("documents after the failed commit %d: %s", n, diff)
+		}
+		if _, err := s.Watch(ctx, rev); err != nil {
+			return err
+		}
+		return nil
+	}
+	return nil
 }
 
 // scriptLength is how many changes the script has.

@@ -32,8 +32,8 @@ const shortWalk = 30
 // runLimit bounds one run of a victim.
 const runLimit = 2 * time.Minute
 
-// Victim is a program that Kill runs again and again, killing it each time at
-// another of its system calls.
+// Victim is a program that Kill runs again and again, killing it, or failing
+// it, each time at another of its system calls.
 type Victim struct {
 	// Argv is the program and its arguments, Env what is added to the
 	// environment. In both, "{dir}" stands for the run's own directory.
@@ -58,7 +58,12 @@ type Victim struct {
 	// outlives the program.
 	Trace func(t *testing.T, calls []string)
 
-	// Points is how many kills a full walk makes at least.
+	// Inject is what strace does at a point, in its own words. Empty means
+	// "signal=SIGKILL"; "error=EIO" makes the call fail instead.
+	Inject string
+	// Calls are the system calls to walk. Empty means Syscalls.
+	Calls []string
+	// Points is how many points a full walk reaches at least.
 	Points int
 }
 
@@ -70,14 +75,14 @@ type Trial struct {
 	Dir   string
 	// Acked is what the program acknowledged, in order.
 	Acked []string
-	// Killed: the program got as far as Point. Known after Drive.
-	Killed bool
+	// Reached: the program got as far as Point. Known after Drive.
+	Reached bool
 
 	Stdout  io.Reader
 	Process *os.Process // strace, and so the head of the program's process group
 }
 
-// Kill walks a victim. One complete run counts the calls of each of its
+// Kill walks a victim, or makes its calls fail in turn if v.Inject says so. One complete run counts the calls of each of its
 // threads; then the program is run once for each kind of call and each count
 // and killed there with SIGKILL, by strace, and what it left is checked. With
 // SALLYPORT_SOAK=1 every point is visited, otherwise every tenth.
@@ -92,6 +97,12 @@ func Kill(t *testing.T, v Victim) {
 	if err != nil {
 		t.Skip("SKIPPED, CRASH SAFETY NOT PROVEN: the program strace is missing; install Debian's package strace")
 	}
+	if v.Inject == "" {
+		v.Inject = "signal=SIGKILL"
+	}
+	if len(v.Calls) == 0 {
+		v.Calls = Syscalls
+	}
 	whole, calls := v.run(t, strace, "")
 	if t.Failed() {
 		t.FailNow()
@@ -100,20 +111,20 @@ func Kill(t *testing.T, v Victim) {
 		v.Trace(t, calls)
 	}
 	v.Check(t, whole)
-	points := pointsOf(calls)
+	points := pointsOf(calls, v.Calls)
 	total, step := len(points), 10
 	if total <= shortWalk || os.Getenv("SALLYPORT_SOAK") == "1" {
 		step = 1
 	}
-	var killed, sampled atomic.Int64
+	var reached, sampled atomic.Int64
 	t.Run("points", func(t *testing.T) {
 		for i := 0; i < total; i += step {
 			sampled.Add(1)
 			t.Run(points[i], func(t *testing.T) {
 				t.Parallel()
 				run, _ := v.run(t, strace, points[i])
-				if run.Killed {
-					killed.Add(1)
+				if run.Reached {
+					reached.Add(1)
 				}
 				if !t.Failed() {
 					v.Check(t, run)
@@ -121,9 +132,9 @@ func Kill(t *testing.T, v Victim) {
 			})
 		}
 	})
-	t.Logf("killed at %d of %d points tried; a full walk has %d", killed.Load(), sampled.Load(), total)
-	if want := int64(v.Points / step); killed.Load() < want {
-		t.Errorf("killed at %d points, want at least %d", killed.Load(), want)
+	t.Logf("reached %d of %d points tried; a full walk has %d", reached.Load(), sampled.Load(), total)
+	if want := int64(v.Points / step); reached.Load() < want {
+		t.Errorf("reached %d points, want at least %d", reached.Load(), want)
 	}
 }
 
@@ -139,7 +150,7 @@ func (v Victim) run(t *testing.T, strace, point string) (*Trial, []string) {
 	// "?": a call that this architecture lacks is no error.
 	args := []string{"-f", "-q", "-y", "-s", "128", "-o", log, "-e", "trace=?" + strings.ReplaceAll(set, ",", ",?")}
 	if name, n, ok := strings.Cut(point, "/"); ok {
-		args = append(args, "-e", "inject="+name+":signal=SIGKILL:when="+n)
+		args = append(args, "-e", "inject="+name+":"+v.Inject+":when="+n)
 	}
 	args = append(args, "--")
 	for _, arg := range v.Argv {
@@ -183,10 +194,11 @@ func (v Victim) run(t *testing.T, strace, point string) (*Trial, []string) {
 		t.Fatalf("strace: %v, %v\n%s", err, logErr, stderr.Bytes())
 	case err == nil:
 	case point != "" && errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL:
-		run.Killed = true // strace ends as the program did
+		run.Reached = true // strace ends as the program did
 	default:
 		t.Fatalf("the program failed: %v\n%s", err, stderr.Bytes())
 	}
+	run.Reached = run.Reached || bytes.Contains(calls, []byte("(INJECTED)"))
 	return run, strings.Split(strings.TrimSpace(string(calls)), "\n")
 }
 
@@ -195,7 +207,7 @@ func (v Victim) run(t *testing.T, strace, point string) (*Trial, []string) {
 var call = regexp.MustCompile(`^(\d+) +([a-z0-9_]+)\(`)
 
 // pointsOf returns every "name/count" that a thread of the run reached.
-func pointsOf(calls []string) []string {
+func pointsOf(calls, names []string) []string {
 	type key struct{ thread, name string }
 	counts, most := make(map[key]int), make(map[string]int)
 	for _, line := range calls {
@@ -206,7 +218,7 @@ func pointsOf(calls []string) []string {
 		}
 	}
 	var points []string
-	for _, name := range Syscalls {
+	for _, name := range names {
 		for n := 1; n <= most[name]; n++ {
 			points = append(points, name+"/"+strconv.Itoa(n))
 		}
