@@ -241,7 +241,10 @@ func parseNumber(s string) (uint16, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(s[2:], 16, 16)
-	return uint16(n), err == nil
+	if err != nil {
+		return 0, false
+	}
+	return uint16(n), true
 }
 
 type suiteNames struct{ iana, openssl string }
