@@ -11,6 +11,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+
+	"github.com/sallyport/sallyport/internal/resource"
 )
 
 // Bounds of Integration.timeoutInMillis. Source: quotas of REST APIs; more than
@@ -21,8 +23,7 @@ const (
 	maxTimeout     = 15 * time.Minute
 )
 
-// integrationTypes are those that this gateway serves; a method with another is
-// refused and named.
+// integrationTypes are those that this gateway serves.
 var integrationTypes = map[types.IntegrationType]IntegrationType{
 	types.IntegrationTypeMock:      Mock,
 	types.IntegrationTypeHttp:      HTTP,
@@ -37,11 +38,11 @@ func compileIntegration(m types.Method) (in *Integration, unreachable string, er
 		return nil, "", fmt.Errorf("type %q is not known", doc.Type)
 	}
 	kind, ok := integrationTypes[doc.Type]
-	switch {
-	case !ok:
-		return nil, fmt.Sprintf("integration type %s", doc.Type), nil
-	case doc.ConnectionType == types.ConnectionTypeVpcLink:
-		return nil, "integration by VPC link", nil
+	if unreachable = resource.NotBuilt(*doc); unreachable == "" && !ok {
+		unreachable = "integration type " + string(doc.Type)
+	}
+	if unreachable != "" {
+		return nil, unreachable, nil
 	}
 	in = &Integration{
 		Type:             kind,
