@@ -16,10 +16,10 @@ import (
 // soak reports whether the long walks are to be run in full.
 func soak() bool { return os.Getenv("SALLYPORT_SOAK") != "" }
 
-// sampled tells the walks which of their steps to take: all under
-// SALLYPORT_SOAK, else one in ten, spread so that every run of ten
-// consecutive policies meets every residue.
-func sampled(i int) bool { return soak() || i%10 == 0 }
+// sampled tells a long walk which of its steps to take: all under
+// SALLYPORT_SOAK, else a tenth, scattered so that no nested loop's rhythm
+// always hits or always misses, and the same in every run.
+func sampled(step int) bool { return soak() || uint32(step)*2654435761>>16%10 == 0 }
 
 func testLeaves(t testing.TB) []*proofLeaf {
 	t.Helper()
