@@ -17,9 +17,6 @@ import (
 var errNoDomainName = missing("domain name")
 
 func (s *service) createDomainName(ctx context.Context, _ *controlplane.Call, in *apigateway.CreateDomainNameInput) (*apigateway.CreateDomainNameOutput, error) {
-	if in.CertificateBody != nil || in.CertificatePrivateKey != nil || in.CertificateChain != nil {
-		return nil, resource.Errorf(resource.BadRequest, "Certificates are not taken here: import the certificate into ACM and name its ARN")
-	}
 	var made types.DomainName
 	rev, err := s.Change(ctx, func(c *controlplane.Change) (err error) {
 		if made, err = resource.NewDomainName(in, s.Place(), s.Now()); err != nil {
