@@ -23,7 +23,7 @@ const (
 type Credential struct {
 	Profile         string // "default" is the one made at first run
 	AccessKeyID     string
-	SecretAccessKey string
+	SecretAccessKey string `json:"-"` // never into a log by way of JSON
 }
 
 // String leaves the secret out.

@@ -61,7 +61,10 @@ func walk(t *testing.T, program string, v storetest.Victim) {
 		t.Fatal(err)
 	}
 	v.Argv = []string{exe, "{dir}/store.db"}
-	v.Env = []string{victimEnv + "=" + program}
+	v.Env = []string{
+		victimEnv + "=" + program,
+		"GORACE=atexit_sleep_ms=0", // by default each end under the race detector takes a second
+	}
 	storetest.Kill(t, v)
 }
 
@@ -143,7 +146,7 @@ func runFailing(s *Store) error {
 }
 
 // scriptLength is how many changes the script has.
-const scriptLength = 40
+const scriptLength = 24
 
 // scriptChange is the n-th change, from 1. Together they put, replace, delete,
 // delete by prefix, split and merge pages and grow the file.
