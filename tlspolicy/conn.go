@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -135,6 +136,9 @@ func (c *Conn) handshake(ctx context.Context) (err error) {
 		}
 	}()
 	if err := c.Conn.HandshakeContext(ctx); err != nil {
+		if strings.Contains(err.Error(), "session ticket keys unavailable") {
+			err = fmt.Errorf("tlspolicy: the configuration needs SetSessionTicketKeys or SessionTicketsDisabled: %w", err)
+		}
 		return err
 	}
 	if err := c.Policy().Check(c.ConnectionState()); err != nil {

@@ -44,6 +44,10 @@ type Hello struct {
 	// Fragment is the number of bytes of the message for each record, 0 for
 	// all in one record.
 	Fragment int
+
+	// Again marks the ClientHello that answers a HelloRetryRequest, whose
+	// records carry another version.
+	Again bool
 }
 
 // An Extension is one that this package knows nothing of.
@@ -69,19 +73,18 @@ const (
 
 // Build returns the ClientHello in TLS records.
 func Build(h Hello) []byte {
-	return Records(Message(h), h.Fragment)
-}
-
-// Records puts a handshake message into TLS records of at most fragment
-// bytes, 0 for the largest allowed.
-func Records(message []byte, fragment int) []byte {
 	const largest = 1 << 14
+	fragment := h.Fragment
 	if fragment <= 0 || fragment > largest {
 		fragment = largest
 	}
+	var version byte = 1 // as TLS 1.0 has it, for servers that refuse what they do not know
+	if h.Again {
+		version = 3
+	}
 	var out []byte
-	for part := range slices.Chunk(message, fragment) {
-		out = append(out, recordHandshake, 3, 1)
+	for part := range slices.Chunk(Message(h), fragment) {
+		out = append(out, recordHandshake, 3, version)
 		out = binary.BigEndian.AppendUint16(out, uint16(len(part)))
 		out = append(out, part...)
 	}
