@@ -138,7 +138,9 @@ func (t table[T]) apply(doc *T, op types.PatchOperation) error {
 		if !ok {
 			continue
 		}
-		known = true
+		// A template that begins with {…} fits nearly anything, so it makes no
+		// path known.
+		known = known || !strings.HasPrefix(r.path, "/{")
 		if r.ops&bit != 0 {
 			e.args = args
 			return r.set(doc, e)
@@ -336,7 +338,7 @@ func entryOf[T, V any](get func(*T) *map[string]V, parse func(edit) (V, error)) 
 			if _, ok := (*m)[key]; !ok {
 				return e.absent()
 			}
-			delete(*m, key)
+			*m = without(*m, key)
 			return nil
 		}
 		v, err := parse(e)

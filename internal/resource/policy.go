@@ -213,7 +213,7 @@ var conditionKeys = []conditionKey{
 }
 
 func addressValue(a netip.Addr, present bool) (value, bool) {
-	return value{addr: a.Unmap()}, present && a.IsValid()
+	return value{addr: a.Unmap().WithZone("")}, present && a.IsValid()
 }
 
 // String of an address is made only where an operator wants text.
@@ -277,14 +277,12 @@ func isBool(want string) (func(value) bool, error) {
 // inPrefix takes an address or a CIDR block; bits below the mask are ignored.
 func inPrefix(want string) (func(value) bool, error) {
 	var prefix netip.Prefix
-	if a, err := netip.ParseAddr(want); err == nil {
+	if a, err := netip.ParseAddr(want); err == nil && a.Zone() == "" {
 		prefix = netip.PrefixFrom(a, a.BitLen())
 	} else if prefix, err = netip.ParsePrefix(want); err != nil {
 		return nil, errPolicy
 	}
-	if a := prefix.Addr(); a.Zone() != "" {
-		return nil, errPolicy
-	} else if a.Is4In6() { // requests are compared unmapped
+	if a := prefix.Addr(); a.Is4In6() { // requests are compared unmapped
 		if prefix.Bits() < 96 {
 			return nil, errPolicy
 		}

@@ -185,6 +185,13 @@ func UpdateRestAPI(old types.RestApi, ops []types.PatchOperation) (types.RestApi
 		return old, err
 	}
 	settleEndpoint(base.EndpointConfiguration, api.EndpointConfiguration, ops)
+	// The last entry takes the list along: answers omit it.
+	if len(api.BinaryMediaTypes) == 0 {
+		api.BinaryMediaTypes = nil
+	}
+	if len(api.EndpointConfiguration.VpcEndpointIds) == 0 {
+		api.EndpointConfiguration.VpcEndpointIds = nil
+	}
 
 	var p problems
 	p.checkRestAPI(api)
