@@ -15,8 +15,9 @@ import (
 
 // Presence holds the members that a request set, by their path on the wire:
 // "endpointConfiguration.types", "patchOperations.1.member.value" (lists count
-// from 1), "variables". A member that is null was not set. Members of the path,
-// the query and the headers are in it under their wire names.
+// from 1), "variables". A member that is null was not set. Members of the query
+// and the headers are in it under their wire names; those of the path, which
+// are always there, are not.
 type Presence map[string]bool
 
 // Request is a decoded request.
@@ -253,7 +254,9 @@ func (d *decoder) set(f *field, v reflect.Value, text string) error {
 	if f.codec.enum != nil {
 		d.checkEnum([]byte(f.Wire), text, f.codec.enum)
 	}
-	d.presence[f.Wire] = true
+	if f.In != inURI { // PutIntegration has an httpMethod in the path and one in the body
+		d.presence[f.Wire] = true
+	}
 	return nil
 }
 
