@@ -43,6 +43,8 @@ type Config struct {
 	// come from ($context.identity.vpcId, aws:SourceVpc, aws:SourceVpce).
 	VPC, VPCEndpoint string
 	Quickstart       bool
+
+	written map[string][]string // by key name: the values as written
 }
 
 // Listener is one first-gate listener.
@@ -230,4 +232,16 @@ func prefix(s string) (netip.Prefix, error) {
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	return netip.Prefix{}, fmt.Errorf("%q is not a CIDR range such as 127.0.0.0/8", s)
+}
+
+// Differs names the settings in which c and other differ and which only a
+// restart applies.
+func (c Config) Differs(other Config) []string {
+	var names []string
+	for _, k := range Keys {
+		if !k.Reloadable && !slices.Equal(c.written[k.Name], other.written[k.Name]) {
+			names = append(names, k.Name)
+		}
+	}
+	return names
 }

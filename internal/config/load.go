@@ -24,7 +24,7 @@ type Sources struct {
 // Load merges the sources and checks the result. Its error joins one line per
 // problem; a problem of the file starts with FILE:LINE.
 func Load(s Sources) (Config, error) {
-	c := Config{File: s.File}
+	c := Config{File: s.File, written: map[string][]string{}}
 	var problems []error
 	file := map[string]entry{}
 	if s.File != "" {
@@ -39,6 +39,7 @@ func Load(s Sources) (Config, error) {
 			if err := k.set(&c, slices.Clone(k.Default)); err != nil {
 				problems = append(problems, fmt.Errorf("default of %s: %w", k.Name, err))
 			}
+			c.written[k.Name] = k.Default
 		}
 		where, values := "", []string(nil)
 		if e, ok := file[k.Name]; ok {
@@ -61,6 +62,7 @@ func Load(s Sources) (Config, error) {
 		if err := k.set(&c, slices.Clone(values)); err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", where, err))
 		}
+		c.written[k.Name] = values
 	}
 	if len(problems) > 0 {
 		return Config{}, errors.Join(problems...)

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Runs the benchmarks and keeps their output in bench/results/benchmarks.md.
+# With a revision as argument, runs both revisions in turn, round by round, so
+# that both see the same noise, and prints benchstat's comparison.
+#   bench/bench.sh            bench/bench.sh main
+# ROUNDS (default 5) and PATTERN (default .) may be set in the environment.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+rounds=${ROUNDS:-5} pattern=${PATTERN:-.}
+out=$(mktemp -d)
+trap 'rm -rf "$out"; [ -z "${tree:-}" ] || git worktree remove --force "$tree"' EXIT
+
+bench() { (cd "$1" && go test -run '^$' -bench "$pattern" -benchmem -timeout 30m ./... 2>/dev/null | grep -E '^(Benchmark|goos|goarch|pkg|cpu)' || true); }
+
+if [ $# -gt 0 ] && [ -n "$1" ]; then
+	tree=$out/base
+	git worktree add --detach --quiet "$tree" "$1"
+	for round in $(seq "$rounds"); do
+		echo "round $round of $rounds" >&2
+		bench "$tree" >>"$out/base.txt"
+		bench . >>"$out/this.txt"
+	done
+	go tool benchstat "$1=$out/base.txt" "this=$out/this.txt"
+	exit
+fi
+for round in $(seq "$rounds"); do
+	echo "round $round of $rounds" >&2
+	bench . >>"$out/this.txt"
+done
+{
+	echo "# Benchmarks"
+	echo
+	echo "Made by \`make bench\` on $(date -u +%F); medians and spread of $rounds rounds by benchstat."
+	echo
+	bash bench/machine.sh
+	echo
+	echo '```'
+	go tool benchstat "$out/this.txt"
+	echo '```'
+} >"$out/report.md"
+mv "$out/report.md" bench/results/benchmarks.md
+echo "wrote bench/results/benchmarks.md" >&2

@@ -1,0 +1,145 @@
+package quickstart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+
+	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/internal/gateway"
+	"github.com/sallyport/sallyport/internal/pki"
+)
+
+const (
+	apiName   = "sallyport-quickstart"
+	stageName = "prod"
+	policy    = types.SecurityPolicySecurityPolicyTls1313202509
+)
+
+// Install makes the example API through the wire API, or, on a later start
+// with the same data folder, points the one that is there at today's backends.
+// It returns the text to print: at most fifteen lines.
+func (f *Farm) Install(ctx context.Context, r gateway.Runtime, c config.Config) (string, error) {
+	client, err := clientFor(r, c.Region)
+	if err != nil {
+		return "", err
+	}
+	id, err := findAPI(ctx, client)
+	if err == nil && id == "" {
+		id, err = f.create(ctx, client)
+	}
+	if err == nil {
+		err = f.deploy(ctx, client, id)
+	}
+	if err != nil {
+		return "", err
+	}
+	return f.guide(r, c, id), nil
+}
+
+func clientFor(r gateway.Runtime, region string) (*apigateway.Client, error) {
+	found, err := pki.EnsureCredentials(r.Credentials)
+	if err != nil {
+		return nil, err
+	}
+	key := found[0]
+	return apigateway.New(apigateway.Options{
+		Region:       region,
+		BaseEndpoint: aws.String(r.Admin),
+		Credentials:  credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, ""),
+	}), nil
+}
+
+// findAPI returns the id of the example API, "" when it is not there.
+func findAPI(ctx context.Context, client *apigateway.Client) (string, error) {
+	pages := apigateway.NewGetRestApisPaginator(client, &apigateway.GetRestApisInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return "", err
+		}
+		for _, api := range page.Items {
+			if aws.ToString(api.Name) == apiName {
+				return aws.ToString(api.Id), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// create makes the API with one resource per backend. Each integration finds
+// its backend's address in a stage variable, since ports differ per start.
+func (f *Farm) create(ctx context.Context, client *apigateway.Client) (string, error) {
+	api, err := client.CreateRestApi(ctx, &apigateway.CreateRestApiInput{
+		Name:                  aws.String(apiName),
+		Description:           aws.String("Example of the quickstart: one resource per local backend"),
+		EndpointConfiguration: &types.EndpointConfiguration{Types: []types.EndpointType{types.EndpointTypeRegional}},
+		SecurityPolicy:        policy,
+		EndpointAccessMode:    types.EndpointAccessModeStrict,
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, b := range backends {
+		res, err := client.CreateResource(ctx, &apigateway.CreateResourceInput{RestApiId: api.Id, ParentId: api.RootResourceId, PathPart: aws.String(b.name)})
+		if err != nil {
+			return "", err
+		}
+		if _, err := client.PutMethod(ctx, &apigateway.PutMethodInput{RestApiId: api.Id, ResourceId: res.Id,
+			HttpMethod: aws.String("ANY"), AuthorizationType: aws.String("NONE")}); err != nil {
+			return "", err
+		}
+		if _, err := client.PutIntegration(ctx, &apigateway.PutIntegrationInput{RestApiId: api.Id, ResourceId: res.Id,
+			HttpMethod: aws.String("ANY"), IntegrationHttpMethod: aws.String("ANY"), Type: types.IntegrationTypeHttpProxy,
+			Uri: aws.String("https://${stageVariables." + b.name + "}/" + b.name)}); err != nil {
+			return "", err
+		}
+	}
+	return aws.ToString(api.Id), nil
+}
+
+// deploy points the stage at today's backends, deploying the API first where
+// there is no stage yet.
+func (f *Farm) deploy(ctx context.Context, client *apigateway.Client, id string) error {
+	var ops []types.PatchOperation
+	for _, b := range backends {
+		ops = append(ops, types.PatchOperation{Op: types.OpReplace, Path: aws.String("/variables/" + b.name), Value: aws.String(f.addresses[b.name])})
+	}
+	_, err := client.UpdateStage(ctx, &apigateway.UpdateStageInput{RestApiId: aws.String(id), StageName: aws.String(stageName), PatchOperations: ops})
+	if missing := (*types.NotFoundException)(nil); errors.As(err, &missing) {
+		_, err = client.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{
+			RestApiId: aws.String(id), StageName: aws.String(stageName), Variables: f.addresses,
+		})
+	}
+	return err
+}
+
+func (f *Farm) guide(r gateway.Runtime, c config.Config, id string) string {
+	_, port, _ := net.SplitHostPort(r.Listeners["REGIONAL"])
+	url := fmt.Sprintf("https://%s.execute-api.%s.%s:%s/%s", id, c.Region, c.DomainSuffixes[0], port, stageName)
+	var bad []string
+	for _, b := range backends[1:] {
+		bad = append(bad, "/"+b.name)
+	}
+	return fmt.Sprintf(`Sallyport is ready. Control plane %s; first gate: regional %s, edge %s, private %s
+Logs are in %s; stop with Ctrl-C.
+
+Point the AWS CLI and SDKs at it:
+  export AWS_ENDPOINT_URL=%s AWS_SHARED_CREDENTIALS_FILE=%s AWS_REGION=%s AWS_DEFAULT_REGION=%[9]s
+  aws apigateway get-rest-apis
+
+This works (%s, strict):
+  curl --cacert %s %s/good
+This is refused in the handshake, because that policy has no TLS 1.2:
+  curl --cacert %[11]s --tls-max 1.2 %[12]s/good
+Backends that the second gate refuses, each for its own reason: %[13]s
+`, r.Admin, r.Listeners["REGIONAL"], r.Listeners["EDGE"], r.Listeners["PRIVATE"],
+		c.DataDir+"/logs", r.Admin, r.Credentials, c.Region, c.Region, policy, r.CA, url, strings.Join(bad, " "))
+}
