@@ -213,7 +213,7 @@ const (
 func (c *conn) offered() {
 	if c.name != nil {
 		c.log.Name = c.name.Host
-		c.log.Mode = modeName(c.name.Mode)
+		c.log.Mode = c.name.Mode.String()
 		c.log.Policy = c.name.Policy.Name
 	}
 	hello := c.tls.Hello()
@@ -234,16 +234,6 @@ func (c *conn) offered() {
 func (c *conn) record(reason string) {
 	c.log.Reason = printable(reason, maxReason)
 	c.gate.o.Connections(c.log)
-}
-
-func modeName(m snapshot.Mode) string {
-	switch m {
-	case snapshot.Basic:
-		return "BASIC"
-	case snapshot.Strict:
-		return "STRICT"
-	}
-	return ""
 }
 
 // printable cuts s at limit bytes and replaces what is not printable.

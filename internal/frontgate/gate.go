@@ -88,7 +88,7 @@ type Gate struct {
 	mu        sync.Mutex
 	all       map[*conn]struct{}
 	open      map[string]map[*conn]struct{} // past the handshake, by normalized server name
-	listeners map[net.Listener]struct{} // being accepted on
+	listeners map[net.Listener]struct{}     // being accepted on
 	draining  bool
 	swap      *swap         // between the two calls of Apply, else nil
 	empty     chan struct{} // closed by the last connection once draining

@@ -54,7 +54,7 @@ func (s *secrets) rotate(now time.Time) {
 func (s *secrets) keys(n *snapshot.Name) ([][32]byte, error) {
 	info := []byte("sallyport session ticket 1")
 	const trustStore = "" // no name asks for client certificates yet
-	for _, part := range []string{n.Host, n.Policy.Name, modeName(n.Mode), n.Endpoints.String(), trustStore} {
+	for _, part := range []string{n.Host, n.Policy.Name, n.Mode.String(), n.Endpoints.String(), trustStore} {
 		info = binary.BigEndian.AppendUint32(info, uint32(len(part)))
 		info = append(info, part...)
 	}
