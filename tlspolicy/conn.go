@@ -255,7 +255,7 @@ func (w *wire) admit(info *tls.ClientHelloInfo) (config *tls.Config, err error) 
 	policy.mask(version, suite, info.CipherSuites)
 
 	if version < tls.VersionTLS13 && !allowsHTTP2(version, suite) &&
-		slices.Contains(hello.ALPN, "h2") && slices.Contains(config.NextProtos, "h2") {
+		slices.Contains(info.SupportedProtos, "h2") && slices.Contains(config.NextProtos, "h2") {
 		config = config.Clone()
 		config.NextProtos = slices.DeleteFunc(slices.Clone(config.NextProtos), func(p string) bool { return p == "h2" })
 	}

@@ -18,7 +18,7 @@ type Hello struct {
 	Suites           []uint16
 	Groups           []tls.CurveID
 	SignatureSchemes []tls.SignatureScheme
-	ALPN             []string
+	ALPN             []string // the first [MaxNames]: a list of one-byte names takes eight times its size on the wire
 	Extensions       []uint16 // ids, in the order sent
 
 	// JA4 is the fingerprint of the ClientHello: t13d1516h2_8daaf6152771_e5627efa2ab1
@@ -27,7 +27,7 @@ type Hello struct {
 	JA4 string
 }
 
-// MaxNames bounds the lists that the methods of [Hello] return.
+// MaxNames bounds the lists that the methods of [Hello] return, and its ALPN.
 const MaxNames = 128
 
 // maxFingerprint bounds the lists that are sorted and hashed for a stranger.
@@ -83,7 +83,7 @@ func newHello(info *tls.ClientHelloInfo) *Hello {
 		Suites:           slices.Clone(info.CipherSuites),
 		Groups:           slices.Clone(info.SupportedCurves),
 		SignatureSchemes: slices.Clone(info.SignatureSchemes),
-		ALPN:             slices.Clone(info.SupportedProtos),
+		ALPN:             slices.Clone(info.SupportedProtos[:min(len(info.SupportedProtos), MaxNames)]),
 		Extensions:       slices.Clone(info.Extensions),
 	}
 	h.JA4 = ja4(h)

@@ -38,7 +38,7 @@ var retryRandom = []byte{
 }
 
 // ReadServerHello reads a server's answer to a ClientHello. It returns a
-// [Refused] for an alert and io.ErrUnexpectedEOF or another error for an
+// [Refused] for an alert, also for one that cuts the first flight short, and io.ErrUnexpectedEOF or another error for an
 // answer that ends early or makes no sense. It reads no further than it must.
 func ReadServerHello(r io.Reader) (Answer, error) {
 	m := messages{r: r}
@@ -50,8 +50,11 @@ func ReadServerHello(r io.Reader) (Answer, error) {
 		return Answer{}, fmt.Errorf("rawhello: message %d in place of a ServerHello", typ)
 	}
 	a, err := parseServerHello(body)
-	if err != nil || a.Version >= tls.VersionTLS13 {
-		return a, err
+	if err != nil {
+		return Answer{}, err
+	}
+	if a.Version >= tls.VersionTLS13 {
+		return a, nil
 	}
 	// The group of an older version is in the ServerKeyExchange, which RSA key
 	// exchange and resumption do without.
@@ -70,20 +73,20 @@ func ReadServerHello(r io.Reader) (Answer, error) {
 			return a, nil
 		}
 		if err != nil {
-			return a, err
+			return Answer{}, err
 		}
 		switch typ {
 		case certificate, certificateStatus, certificateReq:
 		case serverKeyExchange:
 			const namedCurve = 3
 			if len(body) < 3 || body[0] != namedCurve {
-				return a, errors.New("rawhello: not an ECDHE ServerKeyExchange")
+				return Answer{}, errors.New("rawhello: not an ECDHE ServerKeyExchange")
 			}
 			a.Group = tls.CurveID(binary.BigEndian.Uint16(body[1:]))
 		case serverHelloDone:
 			return a, nil
 		default:
-			return a, fmt.Errorf("rawhello: unexpected message %d", typ)
+			return Answer{}, fmt.Errorf("rawhello: unexpected message %d", typ)
 		}
 	}
 }
