@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -173,7 +174,7 @@ func TestKinds(t *testing.T) {
 	want := "EC_prime256v1 EC_secp384r1 EC_secp521r1 RSA_1024 RSA_2048 RSA_3072 RSA_4096"
 	var got []string
 	for _, row := range keyKinds {
-		if row.kind == RSA4096 && testing.Short() {
+		if row.kind == RSA4096 && os.Getenv("SALLYPORT_SOAK") != "1" { // making such a key takes seconds
 			want = strings.TrimSuffix(want, " RSA_4096")
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/sallyport/sallyport/internal/pki"
 	"github.com/sallyport/sallyport/internal/store"
@@ -58,7 +59,7 @@ func openFile(path string, opts Options) (db *bbolt.DB, err error) {
 		NoStatistics: true,
 	})
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fmt.Errorf("%w; hint: stop the other process, or name another data directory", ErrLocked)
 	case err != nil:
 		return nil, err
