@@ -48,6 +48,9 @@ var hopByHop = map[string]bool{
 	"content-length": true, "host": true, "expect": true,
 }
 
+// HopByHop reports whether a field is never passed on.
+func HopByHop(name string) bool { return hopByHop[strings.ToLower(name)] }
+
 // EndToEnd calls keep for each line of h that is meant for more than one
 // connection: not for those above, nor for those that a Connection line names.
 func EndToEnd(h httpwire.Header, keep func(httpwire.Field)) {

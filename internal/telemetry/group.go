@@ -73,6 +73,7 @@ type Groups struct {
 
 	mu      sync.Mutex
 	logs    map[string]*Log // by folder
+	names   map[string]*Log // by name as asked for, to find them fast
 	dirty   []*Log
 	pending int // bytes in all buffers
 	closed  bool
@@ -98,7 +99,7 @@ func OpenGroups(dir string, o GroupOptions) (*Groups, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("log folder: %w", err)
 	}
-	g := &Groups{dir: dir, options: o, logs: map[string]*Log{},
+	g := &Groups{dir: dir, options: o, logs: map[string]*Log{}, names: map[string]*Log{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	g.full = &Log{groups: g, name: "(too many groups)", refuse: true}
 	g.connections = g.open(connectionsGroup, connectionsGroup)
@@ -108,7 +109,20 @@ func OpenGroups(dir string, o GroupOptions) (*Groups, error) {
 
 // Group returns the log of a group; the folder is made with the first event.
 // The answer is never nil and may be kept.
-func (g *Groups) Group(name string) *Log { return g.open(name, folder(name)) }
+func (g *Groups) Group(name string) *Log {
+	g.mu.Lock()
+	l := g.names[name]
+	g.mu.Unlock()
+	if l == nil {
+		l = g.open(name, folder(name))
+		g.mu.Lock()
+		if len(g.names) < maxGroups {
+			g.names[name] = l
+		}
+		g.mu.Unlock()
+	}
+	return l
+}
 
 func (g *Groups) open(name, folder string) *Log {
 	g.mu.Lock()

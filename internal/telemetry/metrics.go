@@ -21,6 +21,7 @@ type Metrics struct {
 	handshakes *prometheus.CounterVec
 	backends   *prometheus.CounterVec
 	refused    *prometheus.CounterVec
+	strict     prometheus.Counter
 	panics     prometheus.Counter
 	drops      prometheus.Counter
 	revision   prometheus.Gauge
@@ -50,12 +51,13 @@ func NewMetrics() *Metrics {
 		handshakes: counter("handshakes_total", "Client handshakes by policy and result (ok or refused).", "policy", "result"),
 		backends:   counter("backend_failures_total", "Backend exchanges that failed, by kind.", "kind"),
 		refused:    counter("guard_refusals_total", "Requests refused because a guard on them is not enforced yet.", "api", "stage"),
+		strict:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "sallyport", Name: "strict_would_refuse_total", Help: "Requests served that endpoint access mode STRICT would refuse."}),
 		panics:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "sallyport", Name: "panics_total", Help: "Requests lost to a panic."}),
 		drops:      prometheus.NewCounter(prometheus.CounterOpts{Namespace: "sallyport", Name: "log_events_dropped_total", Help: "Log events that could not be written."}),
 		revision:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "sallyport", Name: "snapshot_revision", Help: "Store revision that the gates enforce."}),
 		faults:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "sallyport", Name: "snapshot_faults", Help: "Resources that do not compile and are set aside."}),
 	}
-	m.registry.MustRegister(m.requests, m.handshakes, m.backends, m.refused, m.panics, m.drops, m.revision, m.faults,
+	m.registry.MustRegister(m.requests, m.handshakes, m.backends, m.refused, m.strict, m.panics, m.drops, m.revision, m.faults,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -120,6 +122,13 @@ func (m *Metrics) GuardRefused(api, stage string) {
 		api, stage = "other", ""
 	}
 	m.refused.WithLabelValues(api, stage).Inc()
+}
+
+// StrictWouldRefuse counts a request that STRICT would have refused.
+func (m *Metrics) StrictWouldRefuse() {
+	if m != nil {
+		m.strict.Inc()
+	}
 }
 
 // Panic counts a request lost to a panic.

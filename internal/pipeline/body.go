@@ -1,0 +1,78 @@
+package pipeline
+
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+)
+
+// maxBody is the largest request body in bytes. Source: quotas of REST APIs, payload.
+const maxBody = 10 << 20
+
+// errTooLarge ends a body of unknown length that turns out too long.
+var errTooLarge = errors.New("body exceeds 10485760 bytes")
+
+// limitBody refuses a body that says it is too long. One that does not say is
+// cut off while it streams.
+func (e *exchange) limitBody() *fault {
+	if e.x.ContentLength > maxBody {
+		e.unlogged = true // AWS writes no access log here
+		f := newFault(requestTooLarge, "declared length")
+		f.close = true // the rest is not read
+		return f
+	}
+	return nil
+}
+
+// clientBody is the request's body, bounded. The second gate may read it while
+// the answer is on its way, so what became of it is atomic.
+type clientBody struct {
+	r    io.Reader
+	left int64
+	fate atomic.Int32
+}
+
+const (
+	bodyFine int32 = iota
+	bodyTooLarge
+	bodyBroken // the client's framing or connection broke
+)
+
+func (b *clientBody) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.r.Read(p)
+	if int64(n) > b.left {
+		n, err = int(b.left), errTooLarge
+		b.fate.Store(bodyTooLarge)
+	} else if err != nil && err != io.EOF {
+		b.fate.Store(bodyBroken)
+	}
+	b.left -= int64(n)
+	return n, err
+}
+
+// fault is what the client is told when its body could not be read, nil when
+// it could.
+func (b *clientBody) fault() *fault {
+	switch b.fate.Load() {
+	case bodyTooLarge:
+		return &fault{kind: requestTooLarge, reason: "streamed length", close: true}
+	case bodyBroken:
+		return &fault{kind: badRequest, reason: "body broke off", close: true}
+	}
+	return nil
+}
+
+// whole reads the body to its end, once.
+func (e *exchange) whole() ([]byte, *fault) {
+	if !e.bufferedSet {
+		data, err := io.ReadAll(e.body)
+		if err != nil {
+			return nil, e.body.fault()
+		}
+		e.buffered, e.bufferedSet = data, true
+	}
+	return e.buffered, nil
+}

@@ -1,0 +1,229 @@
+package pipeline
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/backgate"
+	"github.com/sallyport/sallyport/internal/httpwire"
+	"github.com/sallyport/sallyport/internal/snapshot"
+)
+
+// mapRequest applies the mappings to headers and query of the backend's
+// request. A source that is not there maps nothing. Headers that belong to the
+// connection or to the gateway's identity cannot be mapped.
+func (e *exchange) mapRequest(in *snapshot.Integration, h *httpwire.Header, query *queryList) *fault {
+	for i := range in.RequestParameters {
+		m := &in.RequestParameters[i]
+		if m.Location == "path" {
+			continue // see target
+		}
+		values, f := e.requestValues(m.Source)
+		if f != nil {
+			return f
+		}
+		if len(values) == 0 {
+			continue
+		}
+		if m.Location == "querystring" {
+			query.set(m.Name, values)
+			continue
+		}
+		if backgate.HopByHop(m.Name) || isIdentity(m.Name) {
+			continue
+		}
+		h.Del(m.Name)
+		for _, v := range values {
+			if !isFieldValue(v) {
+				return newFault(badRequest, "value of "+m.Name+" cannot be sent in a header")
+			}
+			h.Add(m.Name, v)
+		}
+	}
+	return nil
+}
+
+// isFieldValue accepts what cannot end a header line.
+func isFieldValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// requestValues reads the source of a request mapping. Of several values the
+// last one counts, unless the source is a multivalue one.
+func (e *exchange) requestValues(s snapshot.Source) ([]string, *fault) {
+	switch s.Kind {
+	case "static":
+		return []string{s.Name}, nil
+	case "header":
+		return last(e.x.Header.Values(s.Name)), nil
+	case "multivalueheader":
+		return e.x.Header.Values(s.Name), nil
+	case "querystring":
+		return last(queryValues(e.x.RawQuery, s.Name)), nil
+	case "multivaluequerystring":
+		return queryValues(e.x.RawQuery, s.Name), nil
+	case "path":
+		if v, ok := e.params.Get(s.Name); ok {
+			if d, err := url.PathUnescape(v); err == nil {
+				return []string{d}, nil
+			}
+		}
+	case "body":
+		body, f := e.whole()
+		if f != nil {
+			return nil, f
+		}
+		return jsonValue(body, s.Name), nil
+	case "stageVariable":
+		if v, ok := e.stage.Variables[s.Name]; ok {
+			return []string{v}, nil
+		}
+	case "context":
+		if v, ok := e.contextValue(s.Name); ok {
+			return []string{v}, nil
+		}
+	}
+	return nil, nil
+}
+
+// responseValues reads the source of a response mapping. body returns the
+// backend's body, nil when there is none.
+func (e *exchange) responseValues(s snapshot.Source, h httpwire.Header, body []byte) []string {
+	switch s.Kind {
+	case "integration.header":
+		return last(h.Values(s.Name))
+	case "integration.multivalueheader":
+		return h.Values(s.Name)
+	case "integration.body":
+		return jsonValue(body, s.Name)
+	}
+	if s.Kind == "static" || s.Kind == "stageVariable" || s.Kind == "context" {
+		values, _ := e.requestValues(s) // these cannot fail
+		return values
+	}
+	return nil
+}
+
+// mapResponse sets the headers that an integration response maps.
+func (e *exchange) mapResponse(r *snapshot.IntegrationResponse, from httpwire.Header, body []byte, h *httpwire.Header) {
+	for i := range r.Parameters {
+		m := &r.Parameters[i]
+		if m.Location != "header" || backgate.HopByHop(m.Name) || isOurs(m.Name) {
+			continue
+		}
+		values := e.responseValues(m.Source, from, body)
+		if len(values) == 0 {
+			continue
+		}
+		h.Del(m.Name)
+		for _, v := range values {
+			if isFieldValue(v) {
+				h.Add(m.Name, v)
+			}
+		}
+	}
+}
+
+// readsBody reports whether a response mapping looks into the backend's body.
+func readsBody(r *snapshot.IntegrationResponse) bool {
+	for i := range r.Parameters {
+		if r.Parameters[i].Source.Kind == "integration.body" {
+			return true
+		}
+	}
+	return false
+}
+
+func last(values []string) []string {
+	if len(values) > 1 {
+		return values[len(values)-1:]
+	}
+	return values
+}
+
+// jsonValue returns what a path ($.a.b[0], a.b, $['a']) leads to in a JSON
+// text: a string as it is, anything else as JSON. "" or "$" is the whole text.
+// Where it leads nowhere there is no value.
+func jsonValue(text []byte, path string) []string {
+	if len(text) == 0 {
+		return nil
+	}
+	path = strings.TrimPrefix(path, "$")
+	if path == "" {
+		return []string{string(text)}
+	}
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if dec.Decode(&v) != nil {
+		return nil
+	}
+	for path != "" {
+		var key string
+		index := -1
+		switch {
+		case strings.HasPrefix(path, "['"):
+			end := strings.Index(path, "']")
+			if end < 0 {
+				return nil
+			}
+			key, path = path[2:end], path[end+2:]
+		case path[0] == '[':
+			end := strings.IndexByte(path, ']')
+			if end < 0 {
+				return nil
+			}
+			n, err := strconv.Atoi(path[1:end])
+			if err != nil || n < 0 {
+				return nil
+			}
+			index, path = n, path[end+1:]
+		default:
+			path = strings.TrimPrefix(path, ".")
+			end := strings.IndexAny(path, ".[")
+			if end < 0 {
+				end = len(path)
+			}
+			if end == 0 {
+				return nil
+			}
+			key, path = path[:end], path[end:]
+		}
+		switch node := v.(type) {
+		case map[string]any:
+			next, ok := node[key]
+			if index >= 0 || !ok {
+				return nil
+			}
+			v = next
+		case []any:
+			if index < 0 || index >= len(node) {
+				return nil
+			}
+			v = node[index]
+		default:
+			return nil
+		}
+	}
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case string:
+		return []string{v}
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(v) != nil {
+		return nil
+	}
+	return []string{strings.TrimSuffix(out.String(), "\n")}
+}
