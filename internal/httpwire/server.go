@@ -121,6 +121,8 @@ type Session struct {
 	mu       sync.Mutex
 	ready    bool // HTTP/2: GOAWAY can be sent
 	draining bool
+	closed   bool // the connection is
+	handlers int  // running; HTTP/2's outlive a connection that breaks
 }
 
 // Serve starts serving c, whose handshake is done, and returns at once. c is
@@ -139,6 +141,8 @@ func (s *Server) Serve(c net.Conn, facts *Conn) *Session {
 	protocols.SetHTTP2(true)
 	session.h2 = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			session.count(1)
+			defer session.count(-1)
 			s.serveHTTP2(w, r, facts)
 		}),
 		Protocols:         protocols,
@@ -219,13 +223,28 @@ func (s *Session) goAway() {
 	go s.h2.Shutdown(now)
 }
 
-func (s *Session) finish() { s.doneOnce.Do(func() { close(s.done) }) }
+// finish notes that the connection is closed.
+func (s *Session) finish() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.count(0)
+}
 
-// Done is closed when the connection is.
+func (s *Session) count(delta int) {
+	s.mu.Lock()
+	s.handlers += delta
+	over := s.closed && s.handlers == 0
+	s.mu.Unlock()
+	if over {
+		s.doneOnce.Do(func() { close(s.done) })
+	}
+}
+
+// Done is closed when the connection is and no handler runs on it.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
-// Wait returns when the connection is closed and no handler runs on it, or
-// when ctx ends.
+// Wait waits for Done, or returns ctx's error when that ends first.
 func (s *Session) Wait(ctx context.Context) error {
 	select {
 	case <-s.done:

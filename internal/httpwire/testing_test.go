@@ -21,7 +21,7 @@ import (
 
 // host serves one listener through a Server and remembers the sessions.
 type host struct {
-	t        *testing.T
+	t        testing.TB
 	server   *Server
 	addr     string
 	tls      *tls.Config // nil: plain
@@ -29,7 +29,7 @@ type host struct {
 	sessions chan *Session
 }
 
-func newHost(t *testing.T, o Options, secure bool) *host {
+func newHost(t testing.TB, o Options, secure bool) *host {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -126,7 +126,7 @@ func (h *host) exchange(send string) string {
 	return string(b)
 }
 
-func wait(t *testing.T, s *Session) {
+func wait(t testing.TB, s *Session) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -135,7 +135,7 @@ func wait(t *testing.T, s *Session) {
 	}
 }
 
-func testCertificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
+func testCertificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -158,4 +158,23 @@ func testCertificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	pool := x509.NewCertPool()
 	pool.AddCert(leaf)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
+}
+
+// newPair is a connection over loopback.
+func newPair(t testing.TB) (client *net.TCPConn, server net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if server, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return c.(*net.TCPConn), server
 }
