@@ -334,14 +334,9 @@ func TestChooseFails(t *testing.T) {
 	}
 	boom := errors.New("boom")
 	tests := map[string]Choose{
-		"error": func(*Hello, *tls.ClientHelloInfo) (*Policy, *tls.Config, error) { return p, good, boom },
-		"panic": func(*Hello, *tls.ClientHelloInfo) (*Policy, *tls.Config, error) { panic(boom) },
-		"nil":   func(*Hello, *tls.ClientHelloInfo) (*Policy, *tls.Config, error) { return nil, nil, nil },
-		"runtime panic": func(*Hello, *tls.ClientHelloInfo) (*Policy, *tls.Config, error) {
-			var none map[string]int
-			none["x"] = 1
-			return nil, nil, nil
-		},
+		"error":               func(*Hello, *tls.ClientHelloInfo) (*Policy, *tls.Config, error) { return p, good, boom },
+		"panic":               func(*Hello, *tls.ClientHelloInfo) (*Policy, *tls.Config, error) { panic(boom) },
+		"nil":                 func(*Hello, *tls.ClientHelloInfo) (*Policy, *tls.Config, error) { return nil, nil, nil },
 		"nil Choose":          nil,
 		"no policy":           always(nil, good),
 		"no configuration":    always(p, nil),
