@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -44,7 +45,9 @@ type Options struct {
 	// BeforeSwap and AfterSwap are called around each swap that changes
 	// anything but the revision, except the first one, in Open. The node
 	// reports the new revision only after AfterSwap has returned.
-	// A Name that did not change is the same pointer in both snapshots.
+	// A Name that did not change is the same pointer in both snapshots. They run
+	// in the goroutine that follows the store, so no later commit is served until
+	// they return.
 	BeforeSwap, AfterSwap func(old, new *Snapshot)
 }
 
@@ -87,7 +90,7 @@ func Open(ctx context.Context, st store.Store, o Options) (*Compiler, error) {
 			return t.C, func() { t.Stop() }
 		}
 	}
-	p := &place{region: o.Region, account: o.Account}
+	p := &place{}
 	for _, suffix := range o.Suffixes {
 		zone := normalizeName("execute-api." + o.Region + "." + suffix)
 		if zone == "" {
@@ -626,7 +629,10 @@ func (c *Compiler) compileStage(ctx context.Context, api, name string, src *stag
 	if d == nil {
 		doc, err := c.get(ctx, resource.FrozenKey(api, id))
 		if err == nil {
-			d, err = compileDeployment(doc.Value, c.executeARN(api))
+			err = safely(func() error {
+				d, err = compileDeployment(doc.Value, c.executeARN(api))
+				return err
+			})
 		}
 		if err != nil {
 			return nil, fmt.Errorf("deployment %s: %w", id, err)
@@ -698,7 +704,10 @@ func (c *Compiler) readCertificates(ctx context.Context, t *touched) {
 		doc, err := c.get(ctx, resource.MaterialKey(ids[i]))
 		read[i] = certificate{rev: doc.Revision, err: err}
 		if err == nil {
-			read[i].pair, read[i].err = compileCertificate(ids[i], doc.Value, c.o.Sealer)
+			read[i].err = safely(func() (err error) {
+				read[i].pair, err = compileCertificate(ids[i], doc.Value, c.o.Sealer)
+				return err
+			})
 		}
 	})
 	for i, id := range ids {
@@ -711,6 +720,16 @@ func (c *Compiler) readCertificates(ctx context.Context, t *touched) {
 			}
 		}
 	}
+}
+
+// safely turns a panic over a document into a fault of that document.
+func safely(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("compiling panics: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return f()
 }
 
 // parallel calls f with 0 to n-1 on all processors; few calls run in place.

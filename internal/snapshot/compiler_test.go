@@ -665,3 +665,11 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestSafely: a document that trips a bug is a fault, not the process's end.
+func TestSafely(t *testing.T) {
+	err := safely(func() error { panic("no such segment") })
+	if err == nil || !strings.Contains(err.Error(), "no such segment") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -113,10 +113,9 @@ func (e *place) splitDefault(host string) (api string, ok bool) {
 	return "", false
 }
 
-// place is where this gateway says it is.
+// place is where default endpoint names live.
 type place struct {
-	region, account string
-	zones           []string // execute-api.REGION.SUFFIX, normalized, the first one being canonical
+	zones []string // execute-api.REGION.SUFFIX, normalized, the first one being canonical
 }
 
 // defaultHost is the canonical default endpoint name of an API.

@@ -277,7 +277,11 @@ func (in *input) read(value []byte, rev store.Revision) source {
 	if in.decode == nil {
 		return source{rev: rev}
 	}
-	facts, err := in.decode(value)
+	var facts any
+	err := safely(func() (err error) {
+		facts, err = in.decode(value)
+		return err
+	})
 	if err != nil {
 		return source{err: err, rev: rev}
 	}
