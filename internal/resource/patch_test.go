@@ -3,9 +3,11 @@ package resource
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
@@ -428,8 +430,19 @@ func FuzzPatch(f *testing.F) {
 			}
 			return
 		}
-		if _, err := awsapi.Marshal(after); err != nil {
+		data, err := awsapi.Marshal(after)
+		if err != nil {
 			t.Fatalf("accepted, and cannot be written: %v", err)
+		}
+		if !utf8.ValidString(path) || !utf8.ValidString(value) {
+			return // JSON has no such texts
+		}
+		read := reflect.New(reflect.TypeOf(after))
+		if err := awsapi.Unmarshal(data, read.Interface()); err != nil {
+			t.Fatalf("accepted, and cannot be read: %v", err)
+		}
+		if d := cmp.Diff(after, read.Elem().Interface(), opts, cmpopts.EquateEmpty()); d != "" {
+			t.Fatalf("read back as something else:\n%s", d)
 		}
 	})
 }
