@@ -169,7 +169,8 @@ type exchange struct {
 	operation *awsapi.Operation
 	handler   handler
 	request   *awsapi.Request
-	err       error // what the log says of a failed call
+	code      string // of the error that was answered
+	err       error  // what the client is not told; for the log
 }
 
 var steps = []func(*exchange) error{
@@ -348,9 +349,7 @@ func (c *exchange) fail(err error) {
 			c.err = err
 		}
 	}
-	if c.err == nil {
-		c.err = e
-	}
+	c.code = e.Code
 	if c.w.status != 0 {
 		return
 	}
@@ -397,11 +396,14 @@ func (c *exchange) end() {
 		"status", c.w.status,
 		"millis", float64(time.Since(c.began).Microseconds()) / 1000,
 	}
+	// The answer's text stays out: it may quote what the client sent.
 	switch {
 	case c.w.status >= http.StatusInternalServerError:
-		c.server.log.Error("call failed", append(attrs, "err", c.err)...)
+		c.server.log.Error("call failed", append(attrs, "code", c.code, "err", c.err)...)
 	case c.err != nil:
-		c.server.log.Info("call refused", append(attrs, "err", c.err)...)
+		c.server.log.Info("call refused", append(attrs, "code", c.code, "err", c.err)...)
+	case c.code != "":
+		c.server.log.Info("call refused", append(attrs, "code", c.code)...)
 	default:
 		c.server.log.Info("call", attrs...)
 	}

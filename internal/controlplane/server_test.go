@@ -233,6 +233,10 @@ func TestCallIsLogged(t *testing.T) {
 			t.Errorf("no %s in %s", want, log)
 		}
 	}
+	call{method: "POST", path: "/restapis", body: `{"name":"a","apiKeySource":"secretive"}`}.send(t, g)
+	if log = g.Log(); !strings.Contains(log, `"code":"ValidationException"`) {
+		t.Errorf("no refusal in %s", log)
+	}
 	for _, never := range []string{"secretive", controlplanetest.Secret, "Signature="} {
 		if strings.Contains(log, never) {
 			t.Errorf("the log holds %q", never)

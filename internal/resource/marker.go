@@ -4,20 +4,11 @@ package resource
 // holds when the commit does: who adds a reference to a document and who
 // deletes the document both claim the document's marker. Their values say
 // nothing. Nothing but the control plane reads them.
-const (
-	PrefixMarkers = "markers/"
-	// MarkerRestAPIs speaks for the set of REST APIs, MarkerDomainNames for the
-	// set of domain names: claimed where the number of them is bounded.
-	MarkerRestAPIs    = PrefixMarkers + "restapis"
-	MarkerDomainNames = PrefixMarkers + "domainnames"
-)
+const PrefixMarkers = "markers/"
 
 // RestAPIMarker speaks for what an API holds and who refers to it: its
 // resources, deployments and stages, and the base path mappings to it.
 func RestAPIMarker(api string) string { return PrefixMarkers + "restapis/" + api }
-
-// DomainNameMarker speaks for the base path mappings of a domain name.
-func DomainNameMarker(name string) string { return PrefixMarkers + "domainnames/" + name }
 
 // CertificateMarker speaks for the domain names that use a certificate.
 func CertificateMarker(id string) string { return PrefixMarkers + "certificates/" + id }

@@ -80,6 +80,21 @@ func MappableTo(d types.DomainName, api types.RestApi) error {
 	return nil
 }
 
+// ChangesPrivacy reports whether an update makes a private API public, or a
+// public one private: base path mappings to it would then be of the wrong kind.
+func ChangesPrivacy(before, after types.RestApi) bool {
+	return isPrivate(before.EndpointConfiguration) != isPrivate(after.EndpointConfiguration)
+}
+
+// Unmapped refuses to change the privacy of an API that base path mappings, by
+// domain name, lead to. Own text.
+func Unmapped(id string, mappings map[string][]types.BasePathMapping) error {
+	if names := mapped(mappings, func(m types.BasePathMapping) bool { return aws.ToString(m.RestApiId) == id }); names != "" {
+		return Errorf(BadRequest, "The endpoint type of API %s cannot change to or from PRIVATE while base path mappings lead to it. Remove those of your domains: %s", id, names)
+	}
+	return nil
+}
+
 func isPrivate(e *types.EndpointConfiguration) bool {
 	return e != nil && slices.Contains(e.Types, types.EndpointTypePrivate)
 }

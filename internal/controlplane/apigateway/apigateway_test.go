@@ -562,6 +562,22 @@ func TestBasePathMappings(t *testing.T) {
 	must(g.API.DeleteRestApi(ctx, &sdk.DeleteRestApiInput{RestApiId: api.Id}))(t)
 }
 
+func TestMappedAPIStaysPublic(t *testing.T) {
+	g := controlplanetest.Start(t, nil)
+	api := must(g.API.CreateRestApi(ctx, &sdk.CreateRestApiInput{Name: aws.String("a"), EndpointConfiguration: regional(), SecurityPolicy: types.SecurityPolicyTls12}))(t)
+	name := aws.String("api.example.com")
+	must(g.API.CreateDomainName(ctx, &sdk.CreateDomainNameInput{DomainName: name, RegionalCertificateArn: importFor(t, g, *name), EndpointConfiguration: regional()}))(t)
+	must(g.API.CreateBasePathMapping(ctx, &sdk.CreateBasePathMappingInput{DomainName: name, RestApiId: api.Id}))(t)
+	private := &sdk.UpdateRestApiInput{RestApiId: api.Id, PatchOperations: []types.PatchOperation{
+		replace("/endpointConfiguration/types/REGIONAL", "PRIVATE"), replace("/endpointConfiguration/ipAddressType", "dualstack")}}
+	_, err := g.API.UpdateRestApi(ctx, private)
+	refused(t, err, "BadRequestException", "while base path mappings lead to it")
+	must(g.API.DeleteBasePathMapping(ctx, &sdk.DeleteBasePathMappingInput{DomainName: name, BasePath: aws.String("(none)")}))(t)
+	must(g.API.UpdateRestApi(ctx, private))(t)
+	_, err = g.API.CreateBasePathMapping(ctx, &sdk.CreateBasePathMappingInput{DomainName: name, RestApiId: api.Id})
+	refused(t, err, "BadRequestException", "private API")
+}
+
 func TestAccount(t *testing.T) {
 	g := controlplanetest.Start(t, nil)
 	if got := must(g.API.GetAccount(ctx, &sdk.GetAccountInput{}))(t); got.ThrottleSettings == nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/resource"
+	"github.com/sallyport/sallyport/internal/store"
 )
 
 var errNoDomainName = missing("domain name")
@@ -96,16 +97,13 @@ func (s *service) getDomainName(ctx context.Context, _ *controlplane.Call, in *a
 
 // currentDomain is the domain name as it is stored now, with its status.
 func (s *service) currentDomain(ctx context.Context, name, id *string) (types.DomainName, error) {
-	d, err := s.domain(s.reader(ctx), name, id)
+	var rev store.Revision
+	d, err := s.domain(func(key string, doc any) (ok bool, err error) {
+		rev, ok, err = s.Get(ctx, key, doc)
+		return ok, err
+	}, name, id)
 	if err != nil {
 		return d, err
-	}
-	rev, ok, err := s.Get(ctx, domainKey(name), &d)
-	if err != nil {
-		return d, err
-	}
-	if !ok {
-		return d, errNoDomainName
 	}
 	var t resource.Transition
 	if _, _, err := s.Get(ctx, resource.DomainTransitionKey(*d.DomainName), &t); err != nil {

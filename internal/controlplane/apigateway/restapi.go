@@ -122,6 +122,18 @@ func (s *service) updateRestAPI(ctx context.Context, _ *controlplane.Call, in *a
 		if err != nil {
 			return err
 		}
+		if resource.ChangesPrivacy(before, after) {
+			if err := c.Claim(resource.RestAPIMarker(id)); err != nil {
+				return err
+			}
+			mappings, err := s.mappings(ctx)
+			if err != nil {
+				return err
+			}
+			if err := resource.Unmapped(id, mappings); err != nil {
+				return err
+			}
+		}
 		write(c, resource.RestAPIKey(id), before, after)
 		return s.delay(c, resource.RestAPITransitionKey(id), "API "+id, resource.TLSStateOf(before), resource.TLSStateOf(after))
 	})
