@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -29,32 +30,39 @@ type server struct {
 	err         error
 }
 
+// ServeHTTP sends nothing before got and err are set: the test reads them as
+// soon as the client has the answer.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	protocol := ProtocolOf(s.signingName)
-	s.err = func() error {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return err
-		}
-		op, err := Route(s.signingName, r, body)
-		if err != nil {
-			return err
-		}
-		if s.got, err = op.Decode(r, body); err != nil {
-			return err
-		}
-		out, err := s.answer(s.got)
-		if err != nil {
-			return err
-		}
-		return op.Encode(w, "request-1", out)
-	}()
+	sent := httptest.NewRecorder()
+	s.err = s.serve(sent, r)
 	var refusal *Error
 	if errors.As(s.err, &refusal) {
-		WriteError(w, protocol, "request-1", refusal)
+		WriteError(sent, ProtocolOf(s.signingName), "request-1", refusal)
 	} else if s.err != nil {
-		WriteError(w, protocol, "request-1", &Error{Code: "InternalFailure", Message: s.err.Error(), Status: 400})
+		WriteError(sent, ProtocolOf(s.signingName), "request-1", &Error{Code: "InternalFailure", Message: s.err.Error(), Status: 400})
 	}
+	maps.Copy(w.Header(), sent.Header())
+	w.WriteHeader(sent.Code)
+	_, _ = w.Write(sent.Body.Bytes()) // the client says what is missing
+}
+
+func (s *server) serve(w http.ResponseWriter, r *http.Request) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	op, err := Route(s.signingName, r, body)
+	if err != nil {
+		return err
+	}
+	if s.got, err = op.Decode(r, body); err != nil {
+		return err
+	}
+	out, err := s.answer(s.got)
+	if err != nil {
+		return err
+	}
+	return op.Encode(w, "request-1", out)
 }
 
 // clients returns the SDK's client of every service, pointed at url.

@@ -148,8 +148,9 @@ func hasQuery(query url.Values, fixed string) bool {
 
 // Route finds the operation that a request names, among the services that sign
 // as signingName. body is read only for the Query protocol, whose action is in
-// the form. An unknown operation is an *Error ready to be written: with the
-// service's protocol if ProtocolOf says so.
+// the form. The path is routed as it was escaped: "/tags/{arn}" has one segment
+// after the first, whatever slashes its ARN escapes. An operation that nobody
+// has is an *Error, to be written in the protocol that ProtocolOf tells.
 func Route(signingName string, r *http.Request, body []byte) (*Operation, error) {
 	router := known().routers[signingName]
 	switch {
@@ -173,7 +174,7 @@ func Route(signingName string, r *http.Request, body []byte) (*Operation, error)
 	case len(router.targets) > 0:
 		return nil, &Error{Code: "MissingAction", Message: "The request names no operation: X-Amz-Target is missing.", Status: http.StatusBadRequest}
 	}
-	if path, ok := splitPath(escapedPath(r)); ok {
+	if path, ok := splitPath(r.URL.EscapedPath()); ok {
 		query, _ := url.ParseQuery(r.URL.RawQuery) // a broken one is refused by Decode
 		if op := router.paths.find(r.Method, path, query); op != nil {
 			return op, nil
@@ -196,9 +197,6 @@ func ProtocolOf(signingName string) Protocol {
 func errNoRoute() *Error {
 	return &Error{Code: "MissingAuthenticationTokenException", Message: "Missing Authentication Token", Status: http.StatusForbidden}
 }
-
-// escapedPath is the path as the client wrote it.
-func escapedPath(r *http.Request) string { return r.URL.EscapedPath() }
 
 // formOf returns the parameters of a Query request: the form in the body, or
 // the URL's query for a GET.
