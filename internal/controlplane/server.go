@@ -245,7 +245,7 @@ func (c *exchange) read() error {
 	// A writer without deadlines (a test's recorder) holds the whole body already.
 	_ = deadline.SetReadDeadline(time.Now().Add(readTimeout))
 	defer func() { _ = deadline.SetReadDeadline(time.Time{}) }()
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, limit))
+	body, err := io.ReadAll(http.MaxBytesReader(c.w.ResponseWriter, c.r.Body, limit))
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
