@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -50,7 +51,10 @@ func verify(certs []*x509.Certificate, host string, skip bool, roots *x509.CertP
 		if builds(used, certs, build) {
 			return fail(dateFault(certs, now), err)
 		}
+		var invalid x509.CertificateInvalidError
 		switch last := certs[len(certs)-1]; {
+		case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
+			return fail(Untrusted, err) // not a certificate for servers
 		case skip:
 			return fail(NoRoot, err)
 		case selfIssued(last):
