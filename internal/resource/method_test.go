@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -251,6 +252,27 @@ func TestBackendURI(t *testing.T) {
 			t.Errorf("%q: %v, want %v", uri, got, want)
 		}
 	}
+}
+
+// What is accepted must mean the same to the reader that dials: a host, no
+// user, no fragment, whatever the stage variables and path variables hold.
+func FuzzBackendURI(f *testing.F) {
+	f.Add("https://${stageVariables.host}:8443/a/{proxy}?q={q}")
+	f.Add("http://[::1]:80/%20")
+	f.Add("https://user@host/")
+	f.Fuzz(func(t *testing.T, uri string) {
+		if !validBackend(uri) {
+			return
+		}
+		plain := uriPathVariable.ReplaceAllString(uriStageVariable.ReplaceAllString(uri, "1"), "x")
+		u, err := url.Parse(plain)
+		if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" {
+			t.Fatalf("%q: %v, %+v", uri, err, u)
+		}
+		if _, rest, _ := strings.Cut(plain, "://"); u.Host != strings.FieldsFunc(rest, func(r rune) bool { return r == '/' || r == '?' })[0] {
+			t.Fatalf("%q: dials %q", uri, u.Host)
+		}
+	})
 }
 
 func TestUpdateIntegration(t *testing.T) {

@@ -123,6 +123,22 @@ func TestARNs(t *testing.T) {
 	}
 }
 
+func FuzzParseTagARN(f *testing.F) {
+	f.Add(StageARN("us-east-1", "a1", "prod"))
+	f.Add("arn%3Aaws%3Aacm%3Aus-east-1%3A000000000000%3Acertificate%2Faa")
+	f.Fuzz(func(t *testing.T, arn string) {
+		kind, parts, err := ParseTagARN(arn)
+		if (err == nil) != (kind != 0) || (err == nil) != (len(parts) > 0) {
+			t.Fatalf("%q: %v %q %v", arn, kind, parts, err)
+		}
+		for _, p := range parts {
+			if p == "" || strings.ContainsAny(p, "/%:") {
+				t.Fatalf("%q: a part that could name another key: %q", arn, p)
+			}
+		}
+	})
+}
+
 func TestAccount(t *testing.T) {
 	a := must(UpdateAccount(NewAccount(), patches("replace /cloudwatchRoleArn=arn:aws:iam::123456789012:role/logs", "add /features=UsagePlans")))
 	if aws.ToString(a.CloudwatchRoleArn) != "arn:aws:iam::123456789012:role/logs" || len(a.Features) != 1 || a.ThrottleSettings.RateLimit != 10000 {

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/sallyport/sallyport/tlspolicy"
 )
 
 // createAPI and createDomain make one with a policy and mode at an endpoint type.
@@ -322,5 +323,13 @@ func TestEveryPolicyHasALegalityRow(t *testing.T) {
 	slices.Sort(want)
 	if d := cmp.Diff(want, rows); d != "" {
 		t.Errorf("(-SDK +rows):\n%s", d)
+	}
+	// Whatever is legal can be enforced where it is legal.
+	for _, l := range legality {
+		for bit, atEdge := range map[where]bool{regional: false, private: false, edge: true} {
+			if _, ok := tlspolicy.Lookup(string(l.policy), atEdge); !ok && (l.api|l.domain)&bit != 0 {
+				t.Errorf("%s is legal (edge: %v) and tlspolicy does not know it", l.policy, atEdge)
+			}
+		}
 	}
 }
