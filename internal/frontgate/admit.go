@@ -67,7 +67,9 @@ func Cross(endpoints snapshot.EndpointType, listener string) Crossing {
 //
 //  1. The connection's version, suite and group must still be tolerated by the
 //     policy of the name that its SNI stands for now: else 421, and the
-//     connection closes. So a tightened policy binds the next request.
+//     connection closes. So a tightened policy binds the next request. Only
+//     what a client sent before it was told to move is still served, until the
+//     change is acknowledged (Conn.Moving).
 //  2. The listener must lead to the target, see Cross: else 403.
 //  3. What STRICT demands of the target, see strict. A target that is not
 //     STRICT passes, and WouldRefuse says what would have happened.
@@ -80,7 +82,7 @@ func Admit(names Names, x *httpwire.Exchange, target *snapshot.Name) Verdict {
 	if governing == nil {
 		governing = names.Default()
 	}
-	if err := governing.Policy.Tolerates(c.Version, c.Suite, c.Group); err != nil {
+	if err := governing.Policy.Tolerates(c.Version, c.Suite, c.Group); err != nil && !c.Moving.Load() {
 		v := misdirected("connection is older than the policy: " + err.Error())
 		v.Close = true
 		return v

@@ -77,9 +77,9 @@ func (c *conn) run() {
 		c.gate.enter(c)
 		// The snapshot may have changed since the ClientHello. From enter on
 		// Apply sees this connection; what came before it is seen here.
-		if err := c.govern(c.gate.names()).Policy.Tolerates(c.facts.Version, c.facts.Suite, c.facts.Group); err != nil {
-			// Served all the same, so that the client gets an answer it can
-			// act on: Admit refuses its request with 421.
+		if err := c.stale(); err != nil {
+			// Served all the same, so that the client gets an answer: while
+			// the change settles the one it asked for, else Admit's 421.
 			reason = "policy changed during the handshake: " + err.Error()
 			c.drain()
 		}
@@ -108,6 +108,11 @@ func (c *conn) drain() {
 	if session != nil {
 		session.Drain()
 	}
+}
+
+// stale says in what the connection breaks the policy now in force.
+func (c *conn) stale() error {
+	return c.govern(c.gate.names()).Policy.Tolerates(c.facts.Version, c.facts.Suite, c.facts.Group)
 }
 
 // govern returns the name whose policy binds this connection.
@@ -160,7 +165,7 @@ func (c *conn) handshake() (reason string, ok bool) {
 func (c *conn) choose(hello *tlspolicy.Hello, info *tls.ClientHelloInfo) (*tlspolicy.Policy, *tls.Config, error) {
 	c.sni = snapshot.NormalizeHost(hello.ServerName)
 	c.gate.waitForSwap(info.Context(), c.sni)
-	c.name = c.govern(c.gate.names())
+	c.name = c.gate.choose(c)
 	config, err := c.gate.configs.get(c.name)
 	if err != nil {
 		return nil, nil, err

@@ -90,8 +90,9 @@ type Gate struct {
 	open      map[string]map[*conn]struct{} // past the handshake, by normalized server name
 	listeners map[net.Listener]struct{}     // being accepted on
 	draining  bool
-	swap      *swap         // between the two calls of Apply, else nil
-	empty     chan struct{} // closed by the last connection once draining
+	choosing  map[*conn]*snapshot.Name // in the handshake, by the name that governs it
+	swap      *swap                    // from the first call of Apply to the end of the second, else nil
+	empty     chan struct{}            // closed by the last connection once draining
 }
 
 // New returns a gate that does not accept yet.
@@ -120,11 +121,16 @@ func newGate(o Options, names func() Names) *Gate {
 		configs:   newConfigs(o.Now),
 		all:       make(map[*conn]struct{}),
 		open:      make(map[string]map[*conn]struct{}),
+		choosing:  make(map[*conn]*snapshot.Name),
 		listeners: make(map[net.Listener]struct{}),
 		empty:     make(chan struct{}),
 	}
 	g.server = httpwire.NewServer(httpwire.Options{
-		Handler: o.Handler, HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
+		Handler: func(x *httpwire.Exchange) {
+			x.Conn.Used.Store(true)
+			o.Handler(x)
+		},
+		HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
 		MaxHeaderBytes: o.MaxHeaderBytes, Log: o.Log,
 	})
 	return g
@@ -210,6 +216,7 @@ func (g *Gate) admitTCP(raw net.Conn, l Listener) {
 func (g *Gate) leave(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	delete(g.choosing, c)
 	if set := g.open[c.sni]; set != nil {
 		delete(set, c)
 		if len(set) == 0 {
@@ -219,6 +226,16 @@ func (g *Gate) leave(c *conn) {
 	if delete(g.all, c); len(g.all) == 0 && g.draining {
 		close(g.empty)
 	}
+}
+
+// choose returns the name that governs c's handshake, and notes it so that a
+// change of that name waits for the handshake's end.
+func (g *Gate) choose(c *conn) *snapshot.Name {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	name := c.govern(g.names())
+	g.choosing[c] = name
+	return name
 }
 
 // enter notes an open connection by its server name, so that Apply finds it.
@@ -231,6 +248,10 @@ func (g *Gate) enter(c *conn) {
 		g.open[c.sni] = set
 	}
 	set[c] = struct{}{}
+	delete(g.choosing, c)
+	if c.stale() != nil {
+		g.move(c)
+	}
 	c.draining = c.draining || g.draining
 }
 

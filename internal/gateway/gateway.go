@@ -379,7 +379,11 @@ func backendRoots(c config.Config) (*x509.CertPool, error) {
 // Check says whether Open would take c, as far as files tell without writing.
 func Check(c config.Config) error {
 	_, err := backendRoots(c)
-	return errors.Join(err, pki.CheckSealKey(c.SealKey))
+	if _, missing := os.Stat(c.SealKey); missing == nil { // Open would create a missing one
+		_, sealErr := pki.OpenSealKey(c.SealKey)
+		err = errors.Join(err, sealErr)
+	}
+	return err
 }
 
 // Reload applies those settings of c that may change while running, and says

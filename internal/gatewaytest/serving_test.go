@@ -138,7 +138,7 @@ func TestGatewayResponses(t *testing.T) {
 		{"unknown path", "https://" + host + "/prod/nowhere", 403, "MissingAuthenticationTokenException", `{"message":"Missing Authentication Token"}`},
 		{"unknown stage", "https://" + host + "/dev/", 403, "ForbiddenException", `{"message":"Forbidden"}`},
 		{"unknown API", "https://" + w.Host("zzzzzzzzzz") + "/prod/", 403, "ForbiddenException", `{"message":"Forbidden"}`},
-		{"encoded way round the path", "https://" + host + "/prod/%2e%2e/prod/", 403, "MissingAuthenticationTokenException", ""},
+		{"a path with two readings", "https://" + host + "/prod/%2e%2e/prod/", 400, "BadRequestException", ""},
 	} {
 		w.get(t, "REGIONAL", tc.url).is(t, tc.what, tc.status, tc.errorType, tc.body)
 	}

@@ -30,6 +30,7 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -82,7 +83,7 @@ func (h *Header) Del(name string) {
 }
 
 // Conn is what is known of a client connection once its handshake is done.
-// It does not change afterwards and is shared by the connection's exchanges.
+// It is shared by the connection's exchanges; only the atomics change afterwards.
 type Conn struct {
 	ID       string         // the id of the connection-log record
 	Listener string         // REGIONAL, EDGE, PRIVATE or HTTP (plaintext)
@@ -98,6 +99,14 @@ type Conn struct {
 
 	VPC         string // the private listener's VPC id, from configuration
 	VPCEndpoint string // the private listener's VPC endpoint id
+
+	// Moving is set while a change of policy that this connection does not
+	// survive comes into force: its client was told to move (GOAWAY, close),
+	// and what it had sent before it knew is still served. It is cleared before
+	// the change is acknowledged.
+	Moving atomic.Bool
+	// Used is set once a request has reached the handler.
+	Used atomic.Bool
 }
 
 // Exchange is one request and its response. It belongs to the goroutine that
