@@ -106,7 +106,7 @@ var script = []change{
 }
 
 // generations are further changes of two members at once.
-const generations = 48
+const generations = 90
 
 func init() {
 	for i := range generations {
