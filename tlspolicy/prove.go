@@ -49,6 +49,24 @@ func (p *Policy) Prove() error {
 	return nil
 }
 
+// proofs remembers what Prove said of each row.
+var proofs = func() map[*Policy]func() error {
+	m := make(map[*Policy]func() error)
+	for _, p := range All() {
+		m[p] = sync.OnceValue(p.Prove)
+	}
+	return m
+}()
+
+// Proven is [Policy.Prove] run once per process and remembered, for the rows
+// of [All]; another Policy is proved each time. It is safe for concurrent use.
+func (p *Policy) Proven() error {
+	if proof, ok := proofs[p]; ok {
+		return proof()
+	}
+	return p.Prove()
+}
+
 // settings names what outside the program changes crypto/tls's mind.
 func settings() string {
 	var s []string

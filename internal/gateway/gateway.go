@@ -34,6 +34,7 @@ import (
 	"github.com/sallyport/sallyport/internal/snapshot"
 	"github.com/sallyport/sallyport/internal/store/bolt"
 	"github.com/sallyport/sallyport/internal/telemetry"
+	"github.com/sallyport/sallyport/tlspolicy"
 )
 
 // drainTimeout bounds how long a stop waits for requests under way.
@@ -85,6 +86,7 @@ func Open(ctx context.Context, o Options) (g *Gateway, err error) {
 			g = nil
 		}
 	}()
+	proofs := provePolicies(o.Log)
 	if err := pki.MakeDir(c.DataDir); err != nil {
 		return g, fmt.Errorf("data folder: %w", err)
 	}
@@ -122,6 +124,7 @@ func Open(ctx context.Context, o Options) (g *Gateway, err error) {
 	}
 	g.backends = backgate.New(backgate.Options{Roots: roots, AllowBackend: c.AllowBackends})
 
+	<-proofs
 	if g.compiler, err = snapshot.Open(ctx, g.store, snapshot.Options{
 		Node: node, Region: c.Region, Account: c.AccountID, Suffixes: c.DomainSuffixes, Sealer: sealer,
 		DefaultCertificates: leaves, Log: o.Log, Now: o.Now,
@@ -338,6 +341,26 @@ func ignoreClosed(err error) error {
 		return nil
 	}
 	return err
+}
+
+// provePolicies has every policy show, by handshakes in memory, that it is
+// enforced in this process; a GODEBUG setting or FIPS mode may prevent that.
+// The snapshot sets aside what names a policy that failed.
+func provePolicies(log *slog.Logger) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var proofs sync.WaitGroup
+		for _, p := range tlspolicy.All() {
+			proofs.Go(func() {
+				if err := p.Proven(); err != nil {
+					log.Error("policy refused: this process cannot enforce it exactly", "policy", p.String(), "err", err)
+				}
+			})
+		}
+		proofs.Wait()
+	}()
+	return done
 }
 
 // endpointCertificates are those of all default endpoints, ECDSA first: its

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/internal/pki"
 	"github.com/sallyport/sallyport/internal/resource"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/tlspolicy"
 )
 
 // Options say where this gateway is and what it keeps apart from the store.
@@ -167,7 +168,8 @@ func (c *Compiler) defaultName(certs []*tls.Certificate, rev store.Revision) (*N
 	}
 	policy, err := lookupPolicy("TLS_1_2", false)
 	if err != nil {
-		return nil, err
+		c.log.Error("handshakes without a known server name are refused", "err", err)
+		policy = &tlspolicy.Policy{Name: "TLS_1_2"} // permits nothing
 	}
 	return &Name{Policy: policy, Endpoints: Regional | Edge | Private, Certificates: certs, Revision: rev}, nil
 }

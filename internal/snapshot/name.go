@@ -79,7 +79,8 @@ func lookupPolicy(name string, edge bool) (*tlspolicy.Policy, error) {
 		}
 		return nil, fmt.Errorf("security policy %q is not known for %s", name, where)
 	}
-	return p, nil
+	// What this process cannot enforce exactly is not served under that name.
+	return p, p.Proven()
 }
 
 // revise gives n its Revision, given the name that it replaces. It grows with
