@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"io"
 	"net"
@@ -531,4 +532,20 @@ func BenchmarkDo(b *testing.B) {
 		io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 	}
+}
+
+// A subject is a backend's: whatever it holds, its text is bounded.
+func FuzzDistinguishedName(f *testing.F) {
+	for _, name := range []pkix.Name{{CommonName: "a,b", Organization: []string{`q"\`}}, {}, {SerialNumber: strings.Repeat("x", 3000)}} {
+		der, err := asn1.Marshal(name.ToRDNSequence())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(der)
+	}
+	f.Fuzz(func(t *testing.T, der []byte) {
+		if s := distinguishedName(der); len(s) > maxName {
+			t.Errorf("%d bytes", len(s))
+		}
+	})
 }

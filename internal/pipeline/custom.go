@@ -87,9 +87,8 @@ func (e *exchange) custom(in *snapshot.Integration) *fault {
 	case whole != nil:
 		e.answer(h, whole)
 	default:
-		e.stream(resp, h)
+		return e.stream(resp, h)
 	}
-	e.x.Flush()
 	return nil
 }
 

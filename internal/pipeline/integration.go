@@ -52,6 +52,9 @@ func (e *exchange) ask(in *snapshot.Integration, r *backgate.Request) (resp *bac
 		return nil, nil, e.backendFault(err)
 	}
 	e.integrationStatus = resp.Status
+	if bodyless := r.Method == "HEAD" || resp.Status == 204 || resp.Status == 304; bodyless && e.x.Method != "HEAD" {
+		resp.ContentLength = 0 // what it says is not what follows
+	}
 	return resp, cancel, nil
 }
 
@@ -81,31 +84,53 @@ func (e *exchange) backendFault(err error) *fault {
 }
 
 // buffers are for copying bodies.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 
-// stream answers with a backend's body as it comes. A body that breaks off
-// aborts the exchange: half an answer must not look whole.
-func (e *exchange) stream(resp *backgate.Response, h httpwire.Header) {
-	e.x.Respond(e.status, h, resp.ContentLength)
+// stream answers with a backend's body. A short one of known length is read
+// first: its connection is free before the client is written to, and one that
+// breaks off is a fault. Longer ones go through as they come; one that breaks
+// off aborts the exchange, for half an answer must not look whole.
+func (e *exchange) stream(resp *backgate.Response, h httpwire.Header) (f *fault) {
+	defer func() {
+		if f == nil && e.x.ContentLength != 0 {
+			e.x.Flush() // before the client's body, perhaps still being read, is taken back
+		}
+	}()
+	if e.x.Method == "HEAD" {
+		e.x.Respond(e.status, h, resp.ContentLength)
+		return nil
+	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
+	if n := resp.ContentLength; n >= 0 && n <= int64(len(*buf)) {
+		body := (*buf)[:n]
+		if _, err := io.ReadFull(resp.Body, body); err != nil {
+			return e.backendFault(err)
+		}
+		if e.x.ContentLength == 0 { // else closing may wait for the client
+			resp.Body.Close()
+		}
+		e.answer(h, body)
+		return nil
+	}
+	e.x.Respond(e.status, h, resp.ContentLength)
 	for {
 		n, err := resp.Body.Read(*buf)
 		if n > 0 {
 			if e.write((*buf)[:n]) != nil {
-				return // the client is gone
+				return nil // the client is gone
 			}
 			if resp.ContentLength < 0 && e.x.Flush() != nil {
-				return
+				return nil
 			}
 		}
 		if err == io.EOF {
-			return
+			return nil
 		}
 		if err != nil {
 			e.backendFault(err) // for its records
 			e.x.Abort()
-			return
+			return nil
 		}
 	}
 }

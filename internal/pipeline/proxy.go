@@ -65,9 +65,7 @@ func (e *exchange) proxy(in *snapshot.Integration) *fault {
 		h = append(h, field)
 	}
 	e.status = resp.Status
-	e.stream(resp, e.identityHeaders(h))
-	e.x.Flush() // before a body that is still being read is taken back
-	return nil
+	return e.stream(resp, e.identityHeaders(h))
 }
 
 // isOurs reports the response headers that only the gateway sets.

@@ -42,8 +42,7 @@ type world struct {
 	groups   *telemetry.Groups
 	logs     string
 	addr     string
-	listener string // type that connections are said to come in by
-	mu       sync.Mutex
+	listener string        // type that connections are said to come in by
 	handled  chan struct{} // one per finished exchange
 }
 
