@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/acm"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 
@@ -207,13 +206,9 @@ func (w *World) domainPEM(t *testing.T, name string) (certificate, key, chain []
 
 func (w *World) domainBySDK(t *testing.T, name, api string) {
 	ctx := t.Context()
-	certificate, key, chain := w.domainPEM(t, name)
-	imported, err := w.ACM.ImportCertificate(ctx, &acm.ImportCertificateInput{Certificate: certificate, PrivateKey: key, CertificateChain: chain})
-	if err != nil {
-		t.Fatal(err)
-	}
+	arn := w.importCertificate(t, name, pki.RSA2048)
 	created, err := w.API.CreateDomainName(ctx, &apigateway.CreateDomainNameInput{
-		DomainName: &name, RegionalCertificateArn: imported.CertificateArn,
+		DomainName: &name, RegionalCertificateArn: &arn,
 		EndpointConfiguration: &types.EndpointConfiguration{Types: []types.EndpointType{types.EndpointTypeRegional}},
 		SecurityPolicy:        types.SecurityPolicySecurityPolicyTls1313202509, EndpointAccessMode: types.EndpointAccessModeStrict,
 	})
