@@ -39,10 +39,11 @@ func NewCertificate(imported *pki.Imported, old *types.CertificateDetail, arn st
 		SignatureAlgorithm:       aws.String(signatureAlgorithm(leaf)),
 		KeyUsages:                keyUsages(leaf),
 		ExtendedKeyUsages:        extendedKeyUsages(leaf),
-		Options:                  &types.CertificateOptions{CertificateTransparencyLoggingPreference: types.CertificateTransparencyLoggingPreferenceDisabled},
-		RenewalEligibility:       types.RenewalEligibilityIneligible,
-		Status:                   types.CertificateStatusIssued,
-		Type:                     types.CertificateTypeImported,
+		//lint:ignore SA1019 opting out has no effect any more, but Terraform compares the member
+		Options:            &types.CertificateOptions{CertificateTransparencyLoggingPreference: types.CertificateTransparencyLoggingPreferenceDisabled},
+		RenewalEligibility: types.RenewalEligibilityIneligible,
+		Status:             types.CertificateStatusIssued,
+		Type:               types.CertificateTypeImported,
 	}
 	if len(d.SubjectAlternativeNames) == 0 {
 		return d, Errorf(Validation, "The certificate names no domain: it needs a subject alternative name.")
