@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"log/slog"
 
 	"github.com/sallyport/sallyport/internal/httpwire"
 )
@@ -94,6 +95,9 @@ func (f *fault) body() []byte {
 // refuse answers with f, unless an answer is already on its way.
 func (e *exchange) refuse(f *fault) {
 	e.fault = f
+	if log := e.p.options.Log; log.Enabled(e.x.Context, slog.LevelDebug) {
+		log.Debug("request refused", "step", f.step, "reason", f.reason, "host", e.host, "conn", e.x.Conn.ID, "request_id", e.requestID)
+	}
 	if e.x.Started() {
 		e.x.Abort()
 		return

@@ -88,15 +88,6 @@ var steps = []step{
 	{"integration", (*exchange).integrate},       // through the second gate
 }
 
-// StepNames lists the steps in order.
-func StepNames() []string {
-	names := make([]string, len(steps))
-	for i := range steps {
-		names[i] = steps[i].name
-	}
-	return names
-}
-
 // Serve answers one exchange.
 func (p *Pipeline) Serve(x *httpwire.Exchange) {
 	e := p.pool.Get().(*exchange)

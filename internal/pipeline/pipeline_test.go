@@ -313,13 +313,13 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-func TestStepNames(t *testing.T) {
+func TestSteps(t *testing.T) {
 	seen := map[string]bool{}
-	for _, name := range StepNames() {
-		if name == "" || seen[name] {
-			t.Errorf("step %q", name)
+	for _, s := range steps {
+		if s.name == "" || seen[s.name] || s.do == nil {
+			t.Errorf("step %q", s.name)
 		}
-		seen[name] = true
+		seen[s.name] = true
 	}
 }
 
