@@ -27,6 +27,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net/netip"
 	"strings"
@@ -110,7 +111,8 @@ type Conn struct {
 }
 
 // Exchange is one request and its response. It belongs to the goroutine that
-// handles it and must not be kept after the handler returns.
+// handles it and must not be kept after the handler returns; nor must its
+// strings and headers, whose memory the next request of the connection takes.
 type Exchange struct {
 	Conn     *Conn
 	Context  context.Context // ends when the client goes away
@@ -129,19 +131,44 @@ type Exchange struct {
 	ContentLength int64
 	// Body is never nil. Its size is not bounded here. Broken framing reads as
 	// ErrMalformedBody, an early end as io.ErrUnexpectedEOF, a client that
-	// stops sending as os.ErrDeadlineExceeded.
+	// stops sending as os.ErrDeadlineExceeded. One goroutine reads at a time; it
+	// need not be the handler's, but must be done when the handler returns. The
+	// first read answers 100 to a client that expects it.
 	Body io.Reader
+	// Trailer holds the fields that came after the body, valid once Body gave
+	// io.EOF. Those that decide framing, routing or identity are not among them.
+	Trailer Header
+	// UpgradeTo is the protocol that an HTTP/1.1 client asked for by Upgrade and
+	// "Connection: upgrade", as sent; "" when it did not. See Upgrade.
+	UpgradeTo string
 
 	w       responder
 	started bool
 }
 
+// Stream is what a connection becomes after Upgrade.
+type Stream interface {
+	io.ReadWriteCloser
+	CloseWrite() error // ends what is sent; reading goes on
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// ErrNoUpgrade is returned by Upgrade when UpgradeTo is "" or the response
+// has begun.
+var ErrNoUpgrade = errors.New("connection cannot be upgraded")
+
 // responder is the engine's side of a response.
 type responder interface {
+	// inform sends an interim head. status is 102 to 199.
+	inform(status int, h Header) error
 	// head sends status and header; length -1 means unknown.
 	head(status int, h Header, length int64, closeAfter bool) error
 	write(p []byte) (int, error)
+	// trailer is what follows the body, if the protocol allows.
+	trailer(h Header)
 	flush() error
+	upgrade(h Header) (Stream, error)
 	abort()
 }
 
@@ -164,6 +191,35 @@ func (x *Exchange) respond(status int, h Header, length int64, closeAfter bool) 
 	}
 	x.started = true
 	return x.w.head(status, h, length, closeAfter)
+}
+
+// Inform sends an interim response (102 to 199) ahead of Respond, at once. It is
+// dropped for clients of HTTP/1.0, as is any other status and what comes after
+// Respond. 100 is not for callers: the first read of Body sends it.
+func (x *Exchange) Inform(status int, h Header) error {
+	if x.started || status < 102 || status > 199 {
+		return nil
+	}
+	return x.w.inform(status, h)
+}
+
+// RespondTrailer gives the fields that follow the body, after its last Write.
+// A response of known length over HTTP/1.1 has none: there they are dropped.
+func (x *Exchange) RespondTrailer(h Header) { x.w.trailer(h) }
+
+// Upgrade answers 101 with h, to which it adds Connection and, from UpgradeTo,
+// Upgrade if h has none, and hands over the connection, bytes that the client
+// sent ahead included. The stream is closed once the handler returns; it has
+// no deadlines but those the caller sets. The body must have been read.
+func (x *Exchange) Upgrade(h Header) (Stream, error) {
+	if x.started || x.UpgradeTo == "" {
+		return nil, ErrNoUpgrade
+	}
+	s, err := x.w.upgrade(h)
+	if err == nil {
+		x.started = true
+	}
+	return s, err
 }
 
 // Started reports whether the response head was sent.

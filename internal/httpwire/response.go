@@ -73,6 +73,28 @@ func (r *responseWriter) write(p []byte) (int, error) {
 	return n, err
 }
 
+func (r *responseWriter) inform(status int, h Header) error {
+	header := r.w.Header()
+	for _, f := range h {
+		if isToken(f.Name) && !engineFields[strings.ToLower(f.Name)] {
+			header[f.Name] = append(header[f.Name], f.Value)
+		}
+	}
+	r.w.WriteHeader(status)
+	clear(header)
+	return nil
+}
+
+func (r *responseWriter) trailer(h Header) {
+	for _, f := range h {
+		if isToken(f.Name) && !engineFields[strings.ToLower(f.Name)] {
+			r.w.Header().Add(http.TrailerPrefix+f.Name, f.Value)
+		}
+	}
+}
+
+func (r *responseWriter) upgrade(Header) (Stream, error) { return nil, ErrNoUpgrade }
+
 func (r *responseWriter) flush() error { return r.control.Flush() }
 
 func (r *responseWriter) abort() { r.aborted = true }
