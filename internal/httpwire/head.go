@@ -21,6 +21,7 @@ var (
 	badControl     = &refusal{http.StatusBadRequest, "control byte in the head"}
 	badRequestLine = &refusal{http.StatusBadRequest, "malformed request line"}
 	badTarget      = &refusal{http.StatusBadRequest, "malformed request target"}
+	badStatusLine  = &refusal{http.StatusBadRequest, "malformed status line"}
 	badFold        = &refusal{http.StatusBadRequest, "folded header line"}
 	badName        = &refusal{http.StatusBadRequest, "malformed header name"}
 	badHost        = &refusal{http.StatusBadRequest, "missing, repeated or malformed Host"}
@@ -273,10 +274,8 @@ func splitField(line string) (name, value string, r *refusal) {
 // splitTarget splits a request target. authority is set for the absolute form
 // only. Percent escapes of the path must be whole; the query is left as it is.
 func splitTarget(method, target string, secure bool) (authority, path, query string, ok bool) {
-	for i := range len(target) {
-		if c := target[i]; c <= 0x20 || c >= 0x7f || c == '#' {
-			return "", "", "", false
-		}
+	if !validTarget(target) {
+		return "", "", "", false
 	}
 	if target == "*" {
 		return "", "*", "", method == http.MethodOptions
@@ -313,6 +312,29 @@ func splitTarget(method, target string, secure bool) (authority, path, query str
 		i += 2
 	}
 	return authority, path, query, true
+}
+
+// validTarget reports whether s holds only what a request target may.
+func validTarget(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= 0x20 || c >= 0x7f || c == '#' {
+			return false
+		}
+	}
+	return true
+}
+
+// sameAuthority compares two valid authorities without regard to case.
+func sameAuthority(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if c, d := a[i], b[i]; c != d && (c|0x20 != d|0x20 || !isAlphanumeric(c) || !isAlphanumeric(d)) {
+			return false
+		}
+	}
+	return true
 }
 
 // validAuthority reports whether s is host or host:port. User information,
