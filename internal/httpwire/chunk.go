@@ -1,10 +1,15 @@
 package httpwire
 
 import (
+	"errors"
 	"io"
 	"strconv"
 	"strings"
 )
+
+// ErrMalformedBody is what Body.Read returns when a chunked body's framing is
+// broken; the connection serves nothing after it.
+var ErrMalformedBody = errors.New("malformed chunked body")
 
 // Where a chunked body is read.
 type chunkState uint8
@@ -173,25 +178,28 @@ var forbiddenTrailers = map[string]bool{
 	"content-encoding": true, "content-type": true,
 }
 
-// forbiddenTrailer reports whether a field must not come after a body: those
-// above, and what the gateway alone says (X-Forwarded-For and its kin, in any
-// spelling that some reader may take for it).
+// identityPrefixes begin the names of fields that only the gateway may set.
+var identityPrefixes = []string{"x-forwarded", "forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "x-amzn-", "x-amz-apigw-"}
+
+// forbiddenTrailer reports whether a field must not come after a body: one of
+// those above, in any spelling that some reader may take for it.
 func forbiddenTrailer(name string) bool {
-	folded := make([]byte, len(name))
+	var space [64]byte
+	folded := space[:0]
 	for i := range len(name) {
-		c := name[i]
-		switch {
+		switch c := name[i]; {
 		case 'A' <= c && c <= 'Z':
-			c |= 0x20
-		case c == '_' || c == '.':
-			c = '-'
+			folded = append(folded, c|0x20)
+		case isAlphanumeric(c):
+			folded = append(folded, c)
+		default:
+			folded = append(folded, '-')
 		}
-		folded[i] = c
 	}
 	if forbiddenTrailers[string(folded)] {
 		return true
 	}
-	for _, prefix := range []string{"x-forwarded", "forwarded", "x-amz", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"} {
+	for _, prefix := range identityPrefixes {
 		if len(folded) >= len(prefix) && string(folded[:len(prefix)]) == prefix {
 			return true
 		}
@@ -199,8 +207,8 @@ func forbiddenTrailer(name string) bool {
 	return false
 }
 
-// chunkHeaderSpace is the room that appendChunkSize needs at most.
-const chunkHeaderSpace = 16 + 2
+// chunkSizeSpace is the room that appendChunkSize needs at most.
+const chunkSizeSpace = 16 + 2
 
 // appendChunkSize appends the line before a chunk of n bytes.
 func appendChunkSize(b []byte, n int) []byte {

@@ -144,6 +144,7 @@ type Exchange struct {
 
 	w       responder
 	started bool
+	aborted bool
 }
 
 // Stream is what a connection becomes after Upgrade.
@@ -228,7 +229,10 @@ func (x *Exchange) Started() bool { return x.started }
 // Abort ends the exchange without a complete response, once the handler
 // returns: an HTTP/1.1 connection closes, an HTTP/2 stream is reset. Call it
 // when a backend breaks off in the middle of a body.
-func (x *Exchange) Abort() { x.w.abort() }
+func (x *Exchange) Abort() {
+	x.aborted = true
+	x.w.abort()
+}
 
 // Write sends body bytes; Respond comes first. Bytes of a response that has
 // no body (HEAD, 204, 304) are swallowed. Writing less than the declared

@@ -53,10 +53,9 @@ type requestParser struct {
 }
 
 // reset makes p ready for another head, or for the same one in another buffer.
-func (p *requestParser) reset() {
-	header := p.head.header
-	clear(header)
-	*p = requestParser{limits: p.limits, secure: p.secure, head: requestHead{header: header[:0]}}
+// The fields go into header, which is empty and gives its memory.
+func (p *requestParser) reset(header Header) {
+	*p = requestParser{limits: p.limits, secure: p.secure, head: requestHead{header: header}}
 }
 
 // parse judges b, which holds the head so far from its first byte, and says

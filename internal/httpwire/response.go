@@ -10,8 +10,7 @@ import (
 type responseWriter struct {
 	w        http.ResponseWriter
 	control  *http.ResponseController
-	wire     *wire // nil over HTTP/2
-	bodyless bool  // HEAD, 204, 304: body bytes are counted, not sent
+	bodyless bool // HEAD, 204, 304: body bytes are counted, not sent
 	aborted  bool
 	length   int64 // declared; -1: unknown
 	written  int64
@@ -35,7 +34,7 @@ func (r *responseWriter) head(status int, h Header, length int64, closeAfter boo
 	header["Content-Type"] = nil
 	for _, f := range h {
 		lower := strings.ToLower(f.Name)
-		if engineFields[lower] || lower == "upgrade" && r.wire == nil || !isToken(f.Name) {
+		if engineFields[lower] || lower == "upgrade" || !isToken(f.Name) {
 			continue
 		}
 		name := f.Name
@@ -54,8 +53,8 @@ func (r *responseWriter) head(status int, h Header, length int64, closeAfter boo
 	}
 	r.length = length
 	r.bodyless = r.bodyless || noBody
-	if closeAfter || r.wire != nil && r.wire.isDraining() {
-		header["Connection"] = []string{"close"} // HTTP/2: net/http sends GOAWAY instead
+	if closeAfter {
+		header["Connection"] = []string{"close"} // net/http sends GOAWAY instead
 	}
 	r.w.WriteHeader(status)
 	return nil
@@ -102,11 +101,4 @@ func (r *responseWriter) abort() { r.aborted = true }
 // short reports that less was written than declared.
 func (r *responseWriter) short() bool {
 	return !r.bodyless && r.length >= 0 && r.written < r.length
-}
-
-// message answers with a gateway's own error.
-func (r *responseWriter) message(status int, kind, message string, closeAfter bool) {
-	body := `{"message":` + strconv.Quote(message) + `}`
-	r.head(status, Header{{"Content-Type", "application/json"}, {"x-amzn-ErrorType", kind}}, int64(len(body)), closeAfter)
-	r.write([]byte(body))
 }

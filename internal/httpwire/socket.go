@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// maxRecord is what one TLS record carries, in bytes.
-const maxRecord = 16 << 10
+// recordBody is what one TLS record carries, in bytes.
+const recordBody = 16 << 10
 
 // socketBuffer is how much a corked socket collects: four full records, what
 // encryption adds to them, and a response head.
-const socketBuffer = 4*(maxRecord+256) + 4<<10
+const socketBuffer = 4*(recordBody+256) + 4<<10
 
 // Socket goes between a connection and crypto/tls, which writes each record
 // by itself: while it is corked, records are collected and leave in one write.
@@ -72,6 +72,18 @@ func (s *Socket) uncork() error {
 	defer s.mu.Unlock()
 	s.corked = false
 	return s.send()
+}
+
+// discard forgets what was collected.
+func (s *Socket) discard() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.corked = false
+	if s.buf != nil {
+		*s.buf = (*s.buf)[:0]
+		socketBuffers.Put(s.buf)
+		s.buf = nil
+	}
 }
 
 // send writes what was collected. The caller holds mu.
