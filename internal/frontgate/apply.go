@@ -129,7 +129,7 @@ func (g *Gate) unsettled() bool {
 		if _, open := g.all[c]; !open {
 			continue
 		}
-		if c.facts.HTTP2 && time.Since(g.swap.since) < moveTime || !c.facts.Used.Load() {
+		if c.facts.HTTP2 && time.Since(g.swap.since) < moveTime || !c.facts.Used.Load() || c.pending() {
 			return true
 		}
 	}

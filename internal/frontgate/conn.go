@@ -110,6 +110,14 @@ func (c *conn) drain() {
 	}
 }
 
+// pending reports whether a request has arrived that was not judged yet.
+func (c *conn) pending() bool {
+	c.mu.Lock()
+	session := c.session
+	c.mu.Unlock()
+	return session != nil && session.Pending()
+}
+
 // stale says in what the connection breaks the policy now in force.
 func (c *conn) stale() error {
 	return c.govern(c.gate.names()).Policy.Tolerates(c.facts.Version, c.facts.Suite, c.facts.Group)
@@ -128,7 +136,7 @@ type connKey struct{}
 // handshake fills log and, when it succeeds, facts.
 func (c *conn) handshake() (reason string, ok bool) {
 	c.raw.SetDeadline(c.accepted.Add(c.gate.o.HandshakeTimeout))
-	c.tls = tlspolicy.Server(c.raw, c.choose)
+	c.tls = tlspolicy.Server(httpwire.NewSocket(c.raw), c.choose)
 	// The context carries the connection to GetCertificate; the deadline is
 	// the socket's, which costs no goroutine.
 	err := c.tls.HandshakeContext(context.WithValue(context.Background(), connKey{}, c))

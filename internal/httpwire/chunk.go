@@ -207,8 +207,8 @@ func forbiddenTrailer(name string) bool {
 	return false
 }
 
-// chunkSizeSpace is the room that appendChunkSize needs at most.
-const chunkSizeSpace = 16 + 2
+// chunkHeaderSpace is the room that appendChunkSize needs at most.
+const chunkHeaderSpace = 16 + 2
 
 // appendChunkSize appends the line before a chunk of n bytes.
 func appendChunkSize(b []byte, n int) []byte {

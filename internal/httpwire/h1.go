@@ -30,10 +30,11 @@ const (
 
 // What an HTTP/1 connection is doing, as far as Drain must know.
 const (
-	h1Fresh int32 = iota // waiting for its first request
-	h1Idle               // waiting for another one
-	h1Busy               // part of a request has come, or more
-	h1Gone               // closed by Drain: what still comes is dropped
+	h1Fresh   int32 = iota // waiting for its first request
+	h1Idle                 // waiting for another one
+	h1Reading              // part of a head has come
+	h1Serving              // a request is with the handler
+	h1Gone                 // closed by Drain: what still comes is dropped
 )
 
 // h1 serves the HTTP/1 requests of one connection, one after the other, on one
@@ -117,7 +118,7 @@ func (c *h1) requests() (linger bool) {
 			if m == 0 && err != nil {
 				return false
 			}
-			if !c.becomeBusy() {
+			if !c.startReading() {
 				return false
 			}
 			c.in = usualBuffers.Get().(*readBuffer)
@@ -150,8 +151,20 @@ func (c *h1) becomeIdle() bool {
 	return !c.draining.Load() || !c.closeIdle()
 }
 
-func (c *h1) becomeBusy() bool {
-	return c.state.CompareAndSwap(h1Idle, h1Busy) || c.state.CompareAndSwap(h1Fresh, h1Busy)
+// startReading reports whether what arrived is still to be served.
+func (c *h1) startReading() bool {
+	return c.state.CompareAndSwap(h1Idle, h1Reading) || c.state.CompareAndSwap(h1Fresh, h1Reading)
+}
+
+// pending implements Session.Pending.
+func (c *h1) pending() bool {
+	switch c.state.Load() {
+	case h1Reading:
+		return true
+	case h1Fresh, h1Idle:
+		return waiting(c.raw)
+	}
+	return false
 }
 
 // drain: no request is taken after the ones under way. A connection that has
@@ -245,6 +258,7 @@ func (c *h1) handle() (again, linger bool) {
 	if h.http10 {
 		c.x.Proto = "HTTP/1.0"
 	}
+	c.state.Store(h1Serving)
 	whole := c.server.call(&c.x)
 	if c.reply.tunnel {
 		return false, false
@@ -276,6 +290,7 @@ func (c *h1) keepRest() {
 		c.releaseInput()
 		return
 	}
+	c.state.Store(h1Reading)
 	c.w = copy(c.in.b, c.in.b[c.r:c.w])
 	c.r = 0
 	if c.held != nil {

@@ -29,7 +29,7 @@ type h1Reply struct {
 	trailers Header
 	tunnel   bool // the connection was handed over
 	corked   bool
-	size     [chunkSizeSpace]byte
+	size     [chunkHeaderSpace]byte
 }
 
 func (r *h1Reply) begin(h *requestHead) {

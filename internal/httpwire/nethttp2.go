@@ -89,6 +89,8 @@ func (l *oneConn) Accept() (net.Conn, error) {
 func (l *oneConn) Close() error   { return nil }
 func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
+func (s *netHTTP2) pending() bool { return false }
+
 func (s *netHTTP2) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -80,6 +80,7 @@ type protocol interface {
 	// serve returns when the connection is closed and no handler runs.
 	serve()
 	drain()
+	pending() bool
 	close() error
 }
 
@@ -110,6 +111,10 @@ func (s *Server) Serve(c net.Conn, facts *Conn) *Session {
 // once, unless its next request has arrived; one that never carried a request
 // may still send one within 5 s. HTTP/2: GOAWAY, then the streams under way.
 func (s *Session) Drain() { s.p.drain() }
+
+// Pending reports whether part of a request has arrived that the handler has
+// not seen yet. HTTP/2 does not say; it always reports false.
+func (s *Session) Pending() bool { return s.p.pending() }
 
 // Done is closed when the connection is and no handler runs on it.
 func (s *Session) Done() <-chan struct{} { return s.done }
