@@ -38,3 +38,7 @@ soak: ## run the long walks in full and keep their results in bench/results
 .PHONY: bench
 bench: ## benchmarks; with BASE=REV, compared with that revision by benchstat
 	bash bench/bench.sh $(BASE)
+
+.PHONY: sidebyside
+sidebyside: ## measure beside nginx, HAProxy, Caddy, Traefik: over an hour; ARGS=-quick is two minutes
+	go run ./bench/sidebyside $(ARGS)

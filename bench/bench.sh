@@ -10,7 +10,11 @@ rounds=${ROUNDS:-5} pattern=${PATTERN:-.}
 out=$(mktemp -d)
 trap 'rm -rf "$out"; [ -z "${tree:-}" ] || git worktree remove --force "$tree"' EXIT
 
-bench() { (cd "$1" && go test -run '^$' -bench "$pattern" -benchmem -timeout 30m ./... 2>/dev/null | grep -E '^(Benchmark|goos|goarch|pkg|cpu)' || true); }
+# bench prints what benchstat reads; a benchmark that fails ends the run, loudly.
+bench() {
+	(cd "$1" && go test -run '^$' -bench "$pattern" -benchmem -timeout 30m ./...) >"$out/raw.txt" || { cat "$out/raw.txt" >&2; return 1; }
+	grep -E '^(Benchmark|goos|goarch|pkg|cpu)' "$out/raw.txt" || true
+}
 
 if [ $# -gt 0 ] && [ -n "$1" ]; then
 	tree=$out/base
@@ -38,5 +42,6 @@ done
 	go tool benchstat "$out/this.txt"
 	echo '```'
 } >"$out/report.md"
+mkdir -p bench/results
 mv "$out/report.md" bench/results/benchmarks.md
 echo "wrote bench/results/benchmarks.md" >&2
