@@ -142,6 +142,9 @@ func (g *Gate) endSwap() {
 		return
 	}
 	for _, c := range g.swap.moving {
+		// Clients open connections that they use later, if ever: then it would
+		// be too late, and a close is something they can deal with.
+		c.closeIdle()
 		c.facts.Moving.Store(false)
 	}
 	select {

@@ -112,10 +112,22 @@ func (c *conn) drain() {
 
 // pending reports whether a request has arrived that was not judged yet.
 func (c *conn) pending() bool {
-	c.mu.Lock()
-	session := c.session
-	c.mu.Unlock()
+	session := c.served()
 	return session != nil && session.Pending()
+}
+
+// closeIdle closes the connection unless a request has arrived.
+func (c *conn) closeIdle() {
+	if session := c.served(); session != nil {
+		session.CloseIdle()
+	}
+}
+
+// served is the session, nil before there is one.
+func (c *conn) served() *httpwire.Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session
 }
 
 // stale says in what the connection breaks the policy now in force.

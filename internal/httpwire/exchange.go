@@ -108,6 +108,8 @@ type Conn struct {
 	Moving atomic.Bool
 	// Used is set once a request has reached the handler.
 	Used atomic.Bool
+
+	unjudged atomic.Int32 // exchanges with the handler that are not Judged
 }
 
 // Exchange is one request and its response. It belongs to the goroutine that
@@ -145,6 +147,7 @@ type Exchange struct {
 	w       responder
 	started bool
 	aborted bool
+	arrived bool // counted in Conn.unjudged
 }
 
 // Stream is what a connection becomes after Upgrade.
@@ -171,6 +174,21 @@ type responder interface {
 	flush() error
 	upgrade(h Header) (Stream, error)
 	abort()
+}
+
+// arrive counts x as not judged, until Judged or the end of its handler.
+func (x *Exchange) arrive() {
+	x.arrived = true
+	x.Conn.unjudged.Add(1)
+}
+
+// Judged says that x was judged by the configuration in force. Until then, or
+// until its handler returns, Session.Pending counts it.
+func (x *Exchange) Judged() {
+	if x.arrived {
+		x.arrived = false
+		x.Conn.unjudged.Add(-1)
+	}
 }
 
 // Respond sends the response head, once; later calls are ignored. length is

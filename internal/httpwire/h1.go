@@ -48,6 +48,7 @@ type h1 struct {
 
 	state    atomic.Int32
 	draining atomic.Bool
+	untold   atomic.Bool // the head of a response went out that does not say close
 	grace    atomic.Pointer[time.Timer] // bounds how long Drain lets an open chance stand
 
 	ctx    context.Context
@@ -148,7 +149,7 @@ func (c *h1) requests() (linger bool) {
 // becomeIdle reports whether the connection may wait for another request.
 func (c *h1) becomeIdle() bool {
 	c.state.Store(h1Idle)
-	return !c.draining.Load() || !c.closeIdle()
+	return !c.draining.Load() || !c.endIdle()
 }
 
 // startReading reports whether what arrived is still to be served.
@@ -161,6 +162,8 @@ func (c *h1) pending() bool {
 	switch c.state.Load() {
 	case h1Reading:
 		return true
+	case h1Serving:
+		return c.facts.unjudged.Load() > 0 || c.draining.Load() && c.untold.Load()
 	case h1Fresh, h1Idle:
 		return waiting(c.raw)
 	}
@@ -178,14 +181,14 @@ func (c *h1) drain() {
 		c.closeAfterGrace()
 		return
 	}
-	if c.closeIdle() {
+	if c.endIdle() {
 		go c.conn.Close() // it may wait for the peer to take close_notify
 	}
 }
 
-// closeIdle ends an idle connection that is drained, for the caller to close.
+// endIdle ends an idle connection that is drained, for the caller to close.
 // One whose next request has arrived already gets to serve it.
-func (c *h1) closeIdle() bool {
+func (c *h1) endIdle() bool {
 	if c.state.Load() == h1Idle && waiting(c.raw) {
 		c.closeAfterGrace()
 		return false
@@ -201,6 +204,16 @@ func (c *h1) closeAfterGrace() {
 	})
 	if old := c.grace.Swap(t); old != nil {
 		old.Stop()
+	}
+}
+
+// closeIdle implements Session.CloseIdle.
+func (c *h1) closeIdle() {
+	if c.pending() {
+		return
+	}
+	if c.state.CompareAndSwap(h1Fresh, h1Gone) || c.state.CompareAndSwap(h1Idle, h1Gone) {
+		go c.conn.Close()
 	}
 }
 
@@ -258,6 +271,8 @@ func (c *h1) handle() (again, linger bool) {
 	if h.http10 {
 		c.x.Proto = "HTTP/1.0"
 	}
+	c.x.arrive()
+	c.untold.Store(false)
 	c.state.Store(h1Serving)
 	whole := c.server.call(&c.x)
 	if c.reply.tunnel {

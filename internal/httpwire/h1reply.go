@@ -81,9 +81,14 @@ func (r *h1Reply) head(status int, h Header, length int64, closeAfter bool) erro
 		r.length = -1 // a 304 may have one; without it nothing can be wrong
 	}
 	r.chunked = length < 0 && !r.bodyless && !r.http10
+	r.c.untold.Store(true) // before draining is asked, so that pending cannot miss it
 	// A client that still waits for 100 may send its body or not: what comes
 	// next on this connection would be a guess.
 	r.close = r.close || closeAfter || r.expect || r.c.draining.Load() || length < 0 && !r.bodyless && r.http10
+
+	if r.close {
+		r.c.untold.Store(false)
+	}
 
 	b := appendStatusLine(r.buffer(), status)
 	dated := false

@@ -18,6 +18,7 @@ import (
 type netHTTP2 struct {
 	server *http.Server // of this connection alone: lets net/http send GOAWAY on one
 	conn   *tls.Conn
+	facts  *Conn
 	done   chan struct{}
 
 	mu       sync.Mutex
@@ -29,7 +30,7 @@ type netHTTP2 struct {
 }
 
 func newNetHTTP2(s *Server, c *tls.Conn, facts *Conn) *netHTTP2 {
-	session := &netHTTP2{conn: c, done: make(chan struct{})}
+	session := &netHTTP2{conn: c, facts: facts, done: make(chan struct{})}
 	limits := s.limits(facts.Listener)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
@@ -89,7 +90,9 @@ func (l *oneConn) Accept() (net.Conn, error) {
 func (l *oneConn) Close() error   { return nil }
 func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
-func (s *netHTTP2) pending() bool { return false }
+func (s *netHTTP2) closeIdle() {}
+
+func (s *netHTTP2) pending() bool { return s.facts.unjudged.Load() > 0 }
 
 func (s *netHTTP2) drain() {
 	s.mu.Lock()

@@ -81,6 +81,7 @@ type protocol interface {
 	serve()
 	drain()
 	pending() bool
+	closeIdle()
 	close() error
 }
 
@@ -112,9 +113,14 @@ func (s *Server) Serve(c net.Conn, facts *Conn) *Session {
 // may still send one within 5 s. HTTP/2: GOAWAY, then the streams under way.
 func (s *Session) Drain() { s.p.drain() }
 
-// Pending reports whether part of a request has arrived that the handler has
-// not seen yet. HTTP/2 does not say; it always reports false.
+// Pending reports whether a request has come, or part of one, that the handler
+// has not judged yet; of a connection that is drained also, whether one may come
+// whose client could not know. What HTTP/2 has not read yet does not count.
 func (s *Session) Pending() bool { return s.p.pending() }
+
+// CloseIdle closes an HTTP/1 connection on which nothing of a request has come
+// since its last response, or since it was opened. For HTTP/2 there is GOAWAY.
+func (s *Session) CloseIdle() { s.p.closeIdle() }
 
 // Done is closed when the connection is and no handler runs on it.
 func (s *Session) Done() <-chan struct{} { return s.done }
@@ -135,7 +141,11 @@ func (s *Session) Close() error { return s.p.close() }
 // call runs the handler; a panic costs this request only. It reports false
 // when what was answered must not look whole.
 func (s *Server) call(x *Exchange) (whole bool) {
+	if !x.arrived {
+		x.arrive()
+	}
 	defer func() {
+		x.Judged()
 		if p := recover(); p != nil {
 			s.opt.Log.Error("panic in a request", "panic", p, "conn", x.Conn.ID, "peer", x.Conn.Peer, "stack", string(debug.Stack()))
 			if x.started || x.aborted {

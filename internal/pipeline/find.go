@@ -22,6 +22,7 @@ func (e *exchange) findName() *fault {
 // admit asks the first gate whether the connection may carry this request.
 func (e *exchange) admit() *fault {
 	v := frontgate.Admit(e.config, e.x, e.name)
+	e.x.Judged()
 	if v.Refused() {
 		kind := forbidden
 		if v.Status == 421 {
