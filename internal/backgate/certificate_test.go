@@ -73,7 +73,7 @@ func expired(c *x509.Certificate) {
 }
 
 func early(c *x509.Certificate) {
-	c.NotBefore, c.NotAfter = time.Now().Add(24*time.Hour), time.Now().Add(48*time.Hour)
+	c.NotBefore, c.NotAfter = time.Now().Add(12*time.Hour), time.Now().Add(48*time.Hour) // issuers are valid by then
 }
 
 func otherName(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"other.example.com"}, nil }
@@ -86,7 +86,7 @@ func both(fs ...func(*x509.Certificate)) func(*x509.Certificate) {
 	}
 }
 
-func pool(certs ...*issued) *x509.CertPool {
+func rootPool(certs ...*issued) *x509.CertPool {
 	p := x509.NewCertPool()
 	for _, c := range certs {
 		p.AddCert(c.cert)

@@ -5,8 +5,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"strings"
+	"syscall"
+
+	"github.com/sallyport/sallyport/internal/httpwire"
 )
 
 // Kind is what went wrong on the way to a backend.
@@ -30,7 +35,7 @@ const (
 	NotTLS
 	// RefusedAddress: the name resolves to addresses that may not be dialed.
 	RefusedAddress
-	// InvalidAddress: the integration's URI cannot be sent.
+	// InvalidAddress: the integration's URI, or a header, cannot be sent.
 	InvalidAddress
 	// Dial: no connection: name not found, refused, unreachable, no answer in time.
 	Dial
@@ -196,32 +201,47 @@ func handshakeError(err error) error {
 	return &Error{Kind: HandshakeRefused, Detail: "handshake_failure", Cause: err}
 }
 
-// classify types what ended an exchange.
-func classify(err error, host string) *Error {
+// fault types what ended the exchange.
+func (x *exchange) fault(err error) *Error {
 	e := new(Error)
+	var dns *net.DNSError
 	var op *net.OpError
+	var body *httpwire.BodyError
+	var malformed *httpwire.ResponseError
 	switch {
 	case errors.As(err, &e):
-		found := *e // it may be shared by requests that waited for one dial
-		e = &found
-	case errors.Is(err, context.DeadlineExceeded):
+	case x.canceled.Load() && errors.Is(x.ctx.Err(), context.DeadlineExceeded):
 		e = &Error{Kind: Timeout, Cause: err}
-	case errors.Is(err, context.Canceled):
+	case errors.As(err, &body), x.canceled.Load(), errors.Is(err, context.Canceled):
 		e = &Error{Kind: Canceled, Cause: err}
+	case errors.As(err, &dns), errors.As(err, &op) && op.Op == "dial":
+		e = &Error{Kind: Dial, Cause: err}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		e = &Error{Kind: Timeout, Cause: err}
+	case errors.Is(err, httpwire.ErrRequest):
+		e = &Error{Kind: InvalidAddress, Cause: err}
+	case errors.As(err, &malformed), errors.Is(err, httpwire.ErrMalformedBody):
+		e = &Error{Kind: Protocol, Cause: err}
 	default:
-		if e = alertError(err); e != nil {
-			break
+		// An alert is about the handshake until the backend has said anything.
+		e = nil
+		if x.client != nil && !x.client.Used() && !x.call.Begun() {
+			e = alertError(err)
 		}
-		var dns *net.DNSError
-		switch {
-		case errors.As(err, &dns), errors.As(err, &op) && op.Op == "dial":
-			e = &Error{Kind: Dial, Cause: err}
-		case isEOF(err), errors.As(err, &op):
+		if e == nil {
 			e = &Error{Kind: Closed, Cause: err}
-		default:
-			e = &Error{Kind: Protocol, Cause: err}
 		}
 	}
-	e.Host = host
+	e.Host = strings.Clone(x.host) // of the request
 	return e
+}
+
+// broken reports a connection that ended or was reset, which says nothing about
+// the request.
+func broken(err error) bool {
+	return !errors.Is(err, os.ErrDeadlineExceeded) && (isEOF(err) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || alertError(err) != nil)
+}
+
+func isEOF(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, httpwire.ErrTruncated)
 }

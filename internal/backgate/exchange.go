@@ -2,17 +2,18 @@ package backgate
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
-	"net/http"
-	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/httpwire"
 )
 
-// Request is one request to a backend.
+// Request is one request to a backend. It is not kept after Do and the end of
+// the response.
 type Request struct {
 	Method string
 	Scheme string // http or https
@@ -23,163 +24,265 @@ type Request struct {
 	// what it names, Keep-Alive, TE, Upgrade ...), without Host and framing.
 	Header httpwire.Header
 	// Body is read once; nil means none. ContentLength is its length in bytes,
-	// -1 when unknown.
+	// -1 when unknown. A short one is read before the backend is asked.
 	Body          io.Reader
 	ContentLength int64
+	// Trailer, unless nil, follows a body of unknown length. It is looked at
+	// once Body gave io.EOF.
+	Trailer *httpwire.Header
+	// Upgrade is the protocol that the connection shall switch to if the backend
+	// agrees; "" for none. Requests with a body are never upgraded.
+	Upgrade string
 	// InsecureSkipVerification drops the check that the chain's root is trusted.
 	InsecureSkipVerification bool
+	// Certificate is shown to a backend that asks for one; nil: none. The same
+	// certificate is the same pointer: connections are shared by it.
+	Certificate *tls.Certificate
+	// Timeout bounds the whole exchange from the dial to the body's last byte;
+	// zero means 29 s. A deadline of the context may end it earlier.
+	Timeout time.Duration
+	// Inform, unless nil, is given interim responses as they come. The header is
+	// valid until it returns.
+	Inform func(status int, h httpwire.Header)
 }
 
-// Response is a backend's answer.
+// Response is a backend's answer. It and its strings are valid until Close,
+// which is called exactly once. Its connection is free for others as soon as
+// the body was read to its end.
 type Response struct {
-	Status int // 200 to 999
+	Status int // 101 after an upgrade, else 200 to 999
 	Header httpwire.Header
-	// ContentLength is the body's length in bytes, -1 when unknown.
+	// ContentLength is the body's length in bytes, -1 when unknown. For HEAD and
+	// 304 it is what the body's would be.
 	ContentLength int64
-	// Body is never nil. Its errors are of type *Error.
+	// Body is never nil; a body that is none gives io.EOF. Its errors are of type
+	// *Error. Closing it is closing the response.
 	Body io.ReadCloser
+
+	exchange *exchange
 }
 
-// hopByHop are the fields that belong to one connection, in lower case, and
-// those that the HTTP engine makes itself. Source: RFC 9110 7.6.1.
-var hopByHop = map[string]bool{
-	"connection": true, "proxy-connection": true, "keep-alive": true, "te": true, "trailer": true,
-	"transfer-encoding": true, "upgrade": true, "proxy-authenticate": true, "proxy-authorization": true,
-	"content-length": true, "host": true, "expect": true,
+// Trailer holds the fields that came after the body, valid once Body gave
+// io.EOF. Those that decide framing or identity are not among them.
+func (r *Response) Trailer() httpwire.Header { return r.exchange.call.Trailer() }
+
+// Upgraded hands over the connection of a response with status 101. The request's
+// context and timeout bind it no more; closing the response closes it.
+func (r *Response) Upgraded() httpwire.Stream {
+	r.exchange.unwatch()
+	return r.exchange.call.Upgraded()
 }
 
-// HopByHop reports whether a field is never passed on.
-func HopByHop(name string) bool { return hopByHop[strings.ToLower(name)] }
+// exchange is a request under way. It is reused.
+type exchange struct {
+	call     httpwire.Call
+	request  httpwire.ClientRequest
+	response Response
 
-// EndToEnd calls keep for each line of h that is meant for more than one
-// connection: not for those above, nor for those that a Connection line names.
-func EndToEnd(h httpwire.Header, keep func(httpwire.Field)) {
-	var named []string
-	for i := range h {
-		if strings.EqualFold(h[i].Name, "Connection") {
-			for name := range strings.SplitSeq(h[i].Value, ",") {
-				named = append(named, strings.ToLower(strings.TrimSpace(name)))
+	host     string
+	pool     *pool
+	client   *httpwire.Client // nil: given back, or none
+	ctx      context.Context
+	deadline time.Time
+
+	// Watching for the end of the client.
+	cancel   func()            // closes client
+	watching *httpwire.Context // what calls it; nil: stop does
+	stop     func() bool
+	watched  bool
+	canceled atomic.Bool
+	fired    chan struct{} // cancel is through
+}
+
+var exchanges = sync.Pool{New: func() any {
+	x := &exchange{fired: make(chan struct{}, 1)}
+	x.cancel = x.hangUp
+	x.response.exchange, x.response.Body = x, x
+	return x
+}}
+
+// free returns x for reuse. Nothing of it is in use any more.
+func (x *exchange) free() {
+	x.call.Stop()
+	x.request = httpwire.ClientRequest{}
+	x.response.Header = nil
+	x.host, x.pool, x.ctx = "", nil, nil
+	x.canceled.Store(false)
+	exchanges.Put(x)
+}
+
+// errAuthority and its kin are causes of InvalidAddress.
+var (
+	errScheme    = errors.New("scheme is neither http nor https")
+	errAuthority = errors.New("not a host name with an optional port")
+)
+
+// Do sends r and returns the answer's head; the body is streamed. The error is
+// always an *Error. The caller closes the answer, once. r.Body is not read any
+// more once Do failed or the answer is closed.
+func (g *Gate) Do(ctx context.Context, r *Request) (*Response, error) {
+	x := exchanges.Get().(*exchange)
+	x.ctx, x.host = ctx, r.Host
+	if err := x.do(g, r); err != nil {
+		e := x.fault(err)
+		x.release(false)
+		x.free()
+		return nil, e
+	}
+	return &x.response, nil
+}
+
+func (x *exchange) do(g *Gate, r *Request) error {
+	if r.Scheme != "http" && r.Scheme != "https" {
+		return &Error{Kind: InvalidAddress, Cause: errScheme}
+	}
+	pool, err := g.trust.Load().pool(key{host: r.Host, secure: r.Scheme == "https", skip: r.InsecureSkipVerification, certificate: r.Certificate})
+	if err != nil {
+		return &Error{Kind: InvalidAddress, Cause: err}
+	}
+	x.request = httpwire.ClientRequest{
+		Method: r.Method, Authority: r.Host, Path: r.Path, Query: r.Query, Header: r.Header,
+		Body: r.Body, ContentLength: r.ContentLength, Trailer: r.Trailer, Upgrade: r.Upgrade,
+	}
+	if r.Path == "" {
+		x.request.Path = "/"
+	}
+	if err := x.call.Encode(&x.request); err != nil {
+		return err
+	}
+	now := time.Now()
+	timeout := r.Timeout
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	x.deadline = now.Add(timeout)
+	if d, ok := x.ctx.Deadline(); ok && d.Before(x.deadline) {
+		x.deadline = d
+	}
+	if err := pool.enter(x.ctx, x.deadline); err != nil {
+		return err
+	}
+	x.pool = pool
+	again := r.Upgrade == "" && x.call.Bodyless() && safe(r.Method)
+	for x.client = pool.take(now, x.deadline, again); ; {
+		if x.client == nil {
+			if x.client, err = pool.dial(x.ctx, x.deadline); err != nil {
+				return err
+			}
+			x.client.SetDeadline(x.deadline)
+			if x.client.Early() {
+				return errEarly
 			}
 		}
-	}
-	for _, f := range h {
-		lower := strings.ToLower(f.Name)
-		if !hopByHop[lower] && !slices.Contains(named, lower) {
-			keep(f)
+		if !x.watch() {
+			return context.Canceled
 		}
+		x.call.Send(x.client)
+		err := x.call.ReadHead(r.Inform)
+		if err == nil {
+			break
+		}
+		if !again || !x.client.Used() || x.call.Begun() || !broken(err) || x.canceled.Load() {
+			return err
+		}
+		// The backend closed a kept connection before it read the request.
+		x.unwatch()
+		x.client.Abort()
+		x.client, again = nil, false
 	}
+	resp := &x.response
+	resp.Status, resp.Header, resp.ContentLength = x.call.Status(), x.call.Header(), x.call.ContentLength()
+	if x.call.Complete() {
+		x.release(x.call.Reusable())
+	}
+	return nil
 }
 
-// build makes net/http's form of r.
-func (r *Request) build(ctx context.Context) (*http.Request, *requestBody, error) {
-	u, err := r.target()
-	if err != nil {
-		return nil, nil, err
-	}
-	req := (&http.Request{
-		Method: r.Method, URL: u, Host: r.Host, Header: make(http.Header, len(r.Header)+1),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(ctx)
-	EndToEnd(r.Header, func(f httpwire.Field) {
-		// One spelling per name, or net/http would miss what it looks for.
-		req.Header.Add(f.Name, f.Value)
-	})
-	if req.Header["User-Agent"] == nil {
-		req.Header["User-Agent"] = nil // or net/http would add its own
-	}
-	body := &requestBody{r: r.Body}
-	switch {
-	case r.Body != nil && r.ContentLength != 0:
-		req.Body, req.ContentLength = body, r.ContentLength
-	case resends(req):
-		// A request with a body that cannot be had again is never sent twice.
-		// "identity" keeps net/http from looking whether there is a body.
-		body.r = http.NoBody
-		req.Body, req.TransferEncoding = body, []string{"identity"}
-	}
-	return req, body, nil
-}
+// errEarly is when a backend answers before it was asked.
+var errEarly = &httpwire.ResponseError{Reason: "response before the request"}
 
-// resends reports whether net/http would send a bodyless request again when a
-// kept connection breaks.
-func resends(r *http.Request) bool {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+// safe reports the methods that a backend may be asked twice without harm.
+// Source: RFC 9110 9.2.1.
+func safe(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE":
 		return true
 	}
-	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
+	return false
 }
 
-// requestBody lends the client's body to net/http, which may go on reading
-// after it returned an answer, and takes it back.
-type requestBody struct {
-	mu sync.Mutex
-	r  io.Reader // nil: none, or taken back
-}
-
-var errDetached = errors.New("request is over")
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.r == nil {
-		return 0, errDetached
+// watch has the connection closed when the client goes away. It returns false
+// when it is gone already.
+func (x *exchange) watch() bool {
+	c, ok := x.ctx.(*httpwire.Context)
+	switch {
+	case ok && c.Watch(x.cancel):
+		x.watching, x.watched = c, true
+	case x.ctx.Err() != nil:
+		return false
+	case x.ctx.Done() != nil:
+		x.stop, x.watched = context.AfterFunc(x.ctx, x.cancel), true
 	}
-	return b.r.Read(p)
+	return true
 }
 
-// Close is for net/http; the body stays the client's.
-func (b *requestBody) Close() error { return nil }
-
-// detach returns when nobody reads any more; the client's deadlines bound it.
-func (b *requestBody) detach() {
-	b.mu.Lock()
-	b.r = nil
-	b.mu.Unlock()
+// unwatch ends the watch. When it returns, cancel does not run and will not.
+func (x *exchange) unwatch() {
+	if !x.watched {
+		return
+	}
+	x.watched = false
+	if x.watching != nil && !x.watching.Unwatch() || x.stop != nil && !x.stop() {
+		<-x.fired
+	}
+	x.watching, x.stop = nil, nil
 }
 
-func newResponse(r *http.Response, body *requestBody, host string) *Response {
-	resp := &Response{
-		Status: r.StatusCode, ContentLength: r.ContentLength,
-		Body:   &responseBody{body: r.Body, request: body, host: host},
-		Header: make(httpwire.Header, 0, len(r.Header)),
-	}
-	names := make([]string, 0, len(r.Header))
-	for name := range r.Header {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	var all httpwire.Header
-	for _, name := range names {
-		for _, v := range r.Header[name] {
-			all = append(all, httpwire.Field{Name: name, Value: v})
+// hangUp ends the exchange for a client that is gone.
+func (x *exchange) hangUp() {
+	x.canceled.Store(true)
+	x.client.Abort()
+	x.fired <- struct{}{}
+}
+
+// release gives the connection back, or closes it.
+func (x *exchange) release(reusable bool) {
+	x.unwatch()
+	if x.client != nil {
+		if reusable && !x.canceled.Load() {
+			x.pool.put(x.client, time.Now())
+		} else {
+			x.client.Abort()
 		}
+		x.client = nil
 	}
-	EndToEnd(all, func(f httpwire.Field) { resp.Header = append(resp.Header, f) })
-	return resp
+	if x.pool != nil {
+		x.pool.leave()
+		x.pool = nil
+	}
 }
 
-// responseBody types errors and, closed, ends the exchange.
-type responseBody struct {
-	body    io.ReadCloser
-	request *requestBody
-	host    string
-}
-
-func (b *responseBody) Read(p []byte) (int, error) {
-	n, err := b.body.Read(p)
-	if err != nil && err != io.EOF {
-		err = classify(err, b.host)
+// Read implements Response.Body.
+func (x *exchange) Read(p []byte) (int, error) {
+	n, err := x.call.Read(p)
+	switch {
+	case err == nil:
+	case err == io.EOF:
+		if x.client != nil {
+			x.release(x.call.Reusable())
+		}
+	default:
+		e := x.fault(err)
+		x.release(false)
+		return n, e
 	}
 	return n, err
 }
 
-func (b *responseBody) Close() error {
-	err := b.body.Close()
-	b.request.detach()
-	return err
-}
-
-func isEOF(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "server closed idle connection")
+// Close ends the exchange; of a body that was not read to its end, the
+// connection closes.
+func (x *exchange) Close() error {
+	x.release(false)
+	x.free()
+	return nil
 }

@@ -1,17 +1,22 @@
 // Package backgate is the second gate: it carries a request to its backend and
 // writes nothing before the backend has proved its name. It hides dialing,
-// address checks, TLS, pools and the HTTP client.
+// address checks, TLS and pools.
 //
 // What it promises:
 //
 //   - No request byte leaves before chain, dates and name verify; skipping
 //     verification drops the one check that the root is a trusted one.
 //   - Addresses are judged after resolution, on every dial, in every spelling.
-//   - Connections are shared only between requests under the same trust, skip
-//     setting, scheme, host and port. A changed configuration starts new pools.
-//   - One request is sent at most once: nothing is retried, no redirect is
-//     followed, no proxy is taken from the environment, nothing is decompressed
-//     and no cookie is kept.
+//   - Connections, and TLS sessions, are shared only between requests under the
+//     same trust, skip setting, scheme, host, port and client certificate. A
+//     changed configuration starts new pools.
+//   - A connection is used again only after exactly the bytes that its answers
+//     announced: what comes early, twice or on top closes it.
+//   - A backend gets one request at most once. The exception is one without
+//     body and with a safe method whose kept connection breaks before a byte of
+//     the answer: it is sent once more, on a new connection.
+//   - No redirect is followed, no proxy is taken from the environment, nothing
+//     is decompressed and no cookie is kept.
 //
 // The usual call:
 //
@@ -21,32 +26,20 @@
 package backgate
 
 import (
-	"context"
-	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net"
-	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Bounds of connections and of answers' heads.
+// Defaults of what is not set.
 const (
 	defaultDialTimeout      = 10 * time.Second
 	defaultHandshakeTimeout = 10 * time.Second
-	maxHeaderBytes          = 64 << 10
-	maxConnsPerHost         = 1024
-	maxIdle                 = 1024
-	maxIdlePerHost          = 128
-	// idleTimeout is short, as a request is never sent twice: a connection that
-	// the backend closes just then costs the request. Common servers keep an
-	// idle connection for at least 5 s.
-	idleTimeout = 4 * time.Second
+	defaultTimeout          = 29 * time.Second
 )
 
 // Options configure New.
@@ -68,14 +61,8 @@ type Gate struct {
 	options Options
 	mu      sync.Mutex // one Configure at a time
 	trust   atomic.Pointer[trust]
-}
-
-// trust is what connections may be shared under: what they were judged by.
-type trust struct {
-	roots *x509.CertPool
-	allow []netip.Prefix
-	// pools by whether the check for a trusted root is skipped.
-	verified, skipped *http.Transport
+	idle    atomic.Int64 // connections kept in all
+	sweeper sweeper
 }
 
 // New returns a gate that dials nothing yet.
@@ -102,138 +89,18 @@ func (g *Gate) Configure(roots *x509.CertPool, allow []netip.Prefix) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	t := &trust{roots: roots, allow: allow}
-	t.verified, t.skipped = g.transport(t, false), g.transport(t, true)
+	t := &trust{gate: g, roots: roots, allow: allow, pools: map[key]*pool{}}
 	if old := g.trust.Swap(t); old != nil {
 		old.close()
 	}
 }
 
 // Close closes the idle connections; those in use close with their requests.
-func (g *Gate) Close() { g.trust.Load().close() }
-
-func (t *trust) close() {
-	t.verified.CloseIdleConnections()
-	t.skipped.CloseIdleConnections()
-}
-
-// transport makes one pool.
-func (g *Gate) transport(t *trust, skip bool) *http.Transport {
-	dialer := &net.Dialer{
-		Timeout:  g.options.DialTimeout,
-		Resolver: g.options.Resolver,
-		// Control sees the address that the socket really connects to, after
-		// every resolution and for each of several addresses.
-		Control: t.control,
+func (g *Gate) Close() {
+	g.trust.Load().close()
+	if t := g.sweeper.timer.Load(); t != nil {
+		t.Stop()
 	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	return &http.Transport{
-		Proxy:       nil, // never from the environment
-		DialContext: dialer.DialContext,
-		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return g.dialTLS(ctx, t, dialer, skip, network, addr)
-		},
-		Protocols:              protocols,
-		DisableCompression:     true,
-		MaxConnsPerHost:        maxConnsPerHost,
-		MaxIdleConns:           maxIdle,
-		MaxIdleConnsPerHost:    maxIdlePerHost,
-		IdleConnTimeout:        idleTimeout,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-	}
-}
-
-// dialTLS connects and returns only a connection whose peer proved its name.
-func (g *Gate) dialTLS(ctx context.Context, t *trust, dialer *net.Dialer, skip bool, network, addr string) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := dialer.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, g.options.HandshakeTimeout)
-	defer cancel()
-	host = strings.TrimSuffix(host, ".")
-	c := tls.Client(raw, &tls.Config{
-		ServerName: host,
-		MinVersion: tls.VersionTLS12,
-		MaxVersion: tls.VersionTLS13,
-		NextProtos: []string{"http/1.1"},
-		// The verdict is ours, in AWS's order and words; it comes before the
-		// handshake is complete.
-		InsecureSkipVerify: true,
-		VerifyConnection: func(cs tls.ConnectionState) error {
-			return verify(cs.PeerCertificates, host, skip, t.roots, g.options.Now())
-		},
-	})
-	if err := c.HandshakeContext(ctx); err != nil {
-		raw.Close()
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, handshakeError(err)
-	}
-	return c, nil
-}
-
-// Do sends r and returns the answer's head; the body is streamed. The error is
-// always an *Error. The caller closes the body of the answer. r.Body is not
-// read any more once Do failed or the answer's body is closed.
-func (g *Gate) Do(ctx context.Context, r *Request) (*Response, error) {
-	t := g.trust.Load()
-	pool := t.verified
-	if r.InsecureSkipVerification {
-		pool = t.skipped
-	}
-	req, body, err := r.build(ctx)
-	if err != nil {
-		return nil, &Error{Kind: InvalidAddress, Host: r.Host, Cause: err}
-	}
-	resp, err := pool.RoundTrip(req)
-	if err != nil {
-		body.detach()
-		return nil, classify(err, r.Host)
-	}
-	if resp.StatusCode < 200 {
-		resp.Body.Close()
-		body.detach()
-		return nil, &Error{Kind: Protocol, Host: r.Host, Cause: errors.New("backend switched protocols unasked")}
-	}
-	return newResponse(resp, body, r.Host), nil
-}
-
-// target makes the URL whose request target is exactly path?query.
-func (r *Request) target() (*url.URL, error) {
-	if r.Scheme != "http" && r.Scheme != "https" {
-		return nil, errors.New("scheme is neither http nor https")
-	}
-	if !validAuthority(r.Host) {
-		return nil, errors.New("not a host name with an optional port")
-	}
-	path := r.Path
-	if path == "" {
-		path = "/"
-	}
-	if path[0] != '/' || !printable(path) || !printable(r.Query) || strings.ContainsAny(path, "?#") || strings.Contains(r.Query, "#") {
-		return nil, errors.New("path or query holds what cannot be sent")
-	}
-	u := &url.URL{Scheme: r.Scheme, Host: r.Host, RawQuery: r.Query}
-	if !strings.HasPrefix(path, "//") {
-		u.Opaque = path // sent as it is
-		return u, nil
-	}
-	// An opaque "//x" would be sent as an absolute URL.
-	var err error
-	if u.Path, err = url.PathUnescape(path); err != nil {
-		return nil, err
-	}
-	if u.RawPath = path; u.EscapedPath() != path {
-		return nil, errors.New("path holds what cannot be sent")
-	}
-	return u, nil
 }
 
 // validAuthority accepts a host name, an IPv4 address or an IPv6 address in
@@ -256,15 +123,6 @@ func validAuthority(s string) bool {
 	for i := range len(host) {
 		c := host[i]
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_') {
-			return false
-		}
-	}
-	return true
-}
-
-func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] == 0x7f {
 			return false
 		}
 	}

@@ -67,7 +67,11 @@ func get(g *Gate, r *Request) (*Response, string, error) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return resp, string(body), err
+	kept := &Response{Status: resp.Status, ContentLength: resp.ContentLength} // the answer's own is gone once it is closed
+	for _, f := range resp.Header {
+		kept.Header.Add(strings.Clone(f.Name), strings.Clone(f.Value))
+	}
+	return kept, string(body), err
 }
 
 func kindOf(t *testing.T, err error) Kind {
@@ -131,7 +135,7 @@ func TestTrust(t *testing.T) {
 	} {
 		t.Run(test.presents, func(t *testing.T) {
 			host, requests := backend(t, &tls.Config{Certificates: []tls.Certificate{test.chain}}, nil)
-			g := gate(t, pool(root))
+			g := gate(t, rootPool(root))
 			for _, skip := range []bool{true, false} { // skip first: its pool must not serve the other
 				want := test.want
 				if skip {
@@ -269,7 +273,7 @@ func TestHandshakeFaults(t *testing.T) {
 	} {
 		test.config.Certificates = []tls.Certificate{good}
 		host, _ := backend(t, test.config, nil)
-		_, _, err := get(gate(t, pool(root)), &Request{Host: host})
+		_, _, err := get(gate(t, rootPool(root)), &Request{Host: host})
 		var e *Error
 		if !errors.As(err, &e) || e.Kind != test.want || test.detail != "" && e.Detail != test.detail {
 			t.Errorf("%s: %v", test.backend, err)
@@ -328,7 +332,7 @@ func TestHostileAnswers(t *testing.T) {
 		{"nonsense\r\n\r\n", Protocol},
 		{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", Protocol},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", Protocol},
-		{"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", maxHeaderBytes) + "\r\n\r\n", Protocol},
+		{"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", Protocol},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", Closed},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", Closed},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Protocol},
@@ -344,29 +348,55 @@ func TestHostileAnswers(t *testing.T) {
 	}
 }
 
-// A kept connection that breaks costs the request; it is not sent again.
-func TestAtMostOnce(t *testing.T) {
-	for _, method := range []string{"GET", "HEAD", "OPTIONS", "DELETE", "PUT"} {
+// A kept connection that breaks before a byte of the answer costs nothing
+// where the request may be sent again, else the request. Never is it sent a
+// third time.
+func TestSentAgain(t *testing.T) {
+	for _, test := range []struct {
+		method, body string
+		header       string
+		broken       int32 // how many answers fail after the first one
+		sent         int32
+		want         Kind
+	}{
+		{"GET", "", "", 1, 2, 0},
+		{"HEAD", "", "", 1, 2, 0},
+		{"OPTIONS", "", "", 1, 2, 0},
+		{"TRACE", "", "", 1, 2, 0},
+		{"GET", "", "", 2, 2, Closed},
+		{"GET", "body", "", 1, 1, Closed},
+		{"POST", "", "", 1, 1, Closed},
+		{"POST", "", "Idempotency-Key", 1, 1, Closed},
+		{"POST", "body", "", 1, 1, Closed},
+		{"PUT", "", "", 1, 1, Closed},
+		{"DELETE", "", "", 1, 1, Closed},
+		{"PATCH", "", "", 1, 1, Closed},
+	} {
 		var seen atomic.Int32
 		host := script(t, func(c net.Conn, n int) {
-			seen.Add(1)
-			if n == 1 {
-				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			if seen.Add(1); n > 1 && int32(n) <= 1+test.broken {
+				c.Close() // after it has read the request: seen, but not answered
 				return
 			}
-			c.Close()
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 		})
 		g := gate(t, nil)
 		if _, _, err := get(g, &Request{Scheme: "http", Host: host}); err != nil {
 			t.Fatal(err)
 		}
-		h := httpwire.Header{{Name: "Idempotency-Key", Value: "1"}}
-		_, _, err := get(g, &Request{Method: method, Scheme: "http", Host: host, Header: h})
-		if k := kindOf(t, err); k != Closed {
-			t.Errorf("%s: %v", method, err)
+		r := &Request{Method: test.method, Scheme: "http", Host: host}
+		if test.header != "" {
+			r.Header.Add(test.header, "1")
 		}
-		if n := seen.Load(); n != 2 {
-			t.Errorf("%s: backend saw %d requests, want 2", method, n)
+		if test.body != "" {
+			r.Body, r.ContentLength = strings.NewReader(test.body), int64(len(test.body))
+		}
+		_, _, err := get(g, r)
+		if k := kindOf(t, err); k != test.want {
+			t.Errorf("%s %q: %v, want %v", test.method, test.body, err, test.want)
+		}
+		if n := seen.Load() - 1; n != test.sent {
+			t.Errorf("%s %q: backend saw %d requests, want %d", test.method, test.body, n, test.sent)
 		}
 	}
 }
@@ -499,7 +529,7 @@ func TestPools(t *testing.T) {
 	s.StartTLS()
 	defer s.Close()
 	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
-	g := gate(t, pool(root))
+	g := gate(t, rootPool(root))
 	for _, step := range []struct {
 		host string
 		skip bool

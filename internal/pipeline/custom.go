@@ -49,11 +49,10 @@ func (e *exchange) custom(in *snapshot.Integration) *fault {
 	default:
 		r.Body, r.ContentLength = e.body, e.x.ContentLength
 	}
-	resp, cancel, f := e.ask(in, &r)
+	resp, f := e.ask(in, &r)
 	if f != nil {
 		return f
 	}
-	defer cancel()
 	defer resp.Body.Close()
 
 	chosen, f := e.integrationResponse(in, resp.Status)

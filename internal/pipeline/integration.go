@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"context"
 	"errors"
 	"io"
 	"strings"
@@ -36,26 +35,24 @@ func (e *exchange) configurationError(text string) *fault {
 	return newFault(apiConfigurationError, text)
 }
 
-// ask sends r through the second gate. Its context ends with cancel, which the
-// caller calls once the answer is through.
-func (e *exchange) ask(in *snapshot.Integration, r *backgate.Request) (resp *backgate.Response, cancel context.CancelFunc, f *fault) {
+// ask sends r through the second gate. The caller closes the answer.
+func (e *exchange) ask(in *snapshot.Integration, r *backgate.Request) (resp *backgate.Response, f *fault) {
 	if r.Method = in.HTTPMethod; r.Method == "ANY" {
 		r.Method = e.x.Method
 	}
 	r.InsecureSkipVerification = in.InsecureSkipVerification
-	ctx, cancel := context.WithTimeout(e.x.Context, in.Timeout)
+	r.Timeout = in.Timeout
 	e.asked = e.p.options.Now()
-	resp, err := e.p.options.Backends.Do(ctx, r)
+	resp, err := e.p.options.Backends.Do(e.x.Context, r)
 	e.integrationLatency = e.since(e.asked)
 	if err != nil {
-		cancel()
-		return nil, nil, e.backendFault(err)
+		return nil, e.backendFault(err)
 	}
 	e.integrationStatus = resp.Status
 	if bodyless := r.Method == "HEAD" || resp.Status == 204 || resp.Status == 304; bodyless && e.x.Method != "HEAD" {
 		resp.ContentLength = 0 // what it says is not what follows
 	}
-	return resp, cancel, nil
+	return resp, nil
 }
 
 // backendFault turns an error of the second gate into the gateway's answer.
@@ -106,9 +103,6 @@ func (e *exchange) stream(resp *backgate.Response, h httpwire.Header) (f *fault)
 		body := (*buf)[:n]
 		if _, err := io.ReadFull(resp.Body, body); err != nil {
 			return e.backendFault(err)
-		}
-		if e.x.ContentLength == 0 { // else closing may wait for the client
-			resp.Body.Close()
 		}
 		e.answer(h, body)
 		return nil

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sallyport/sallyport/internal/backgate"
 	"github.com/sallyport/sallyport/internal/httpwire"
 	"github.com/sallyport/sallyport/internal/snapshot"
 )
@@ -32,7 +31,7 @@ func (e *exchange) mapRequest(in *snapshot.Integration, h *httpwire.Header, quer
 			query.set(m.Name, values)
 			continue
 		}
-		if backgate.HopByHop(m.Name) || isIdentity(m.Name) {
+		if httpwire.HopByHop(m.Name) || isIdentity(m.Name) {
 			continue
 		}
 		h.Del(m.Name)
@@ -116,7 +115,7 @@ func (e *exchange) responseValues(s snapshot.Source, h httpwire.Header, body []b
 func (e *exchange) mapResponse(r *snapshot.IntegrationResponse, from httpwire.Header, body []byte, h *httpwire.Header) {
 	for i := range r.Parameters {
 		m := &r.Parameters[i]
-		if m.Location != "header" || backgate.HopByHop(m.Name) || isOurs(m.Name) {
+		if m.Location != "header" || httpwire.HopByHop(m.Name) || isOurs(m.Name) {
 			continue
 		}
 		values := e.responseValues(m.Source, from, body)

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,12 +29,8 @@ func (e *exchange) proxy(in *snapshot.Integration) *fault {
 	r := backgate.Request{Scheme: t.scheme, Host: t.host, Path: t.path, ContentLength: e.x.ContentLength}
 	// What the client calls its connection's own is gone before the gateway's
 	// headers are set, so that it cannot name them.
-	r.Header = make(httpwire.Header, 0, len(e.x.Header)+6)
-	backgate.EndToEnd(e.x.Header, func(h httpwire.Field) {
-		if !isIdentity(h.Name) {
-			r.Header = append(r.Header, h)
-		}
-	})
+	r.Header = httpwire.AppendEndToEnd(make(httpwire.Header, 0, len(e.x.Header)+6), e.x.Header)
+	r.Header = slices.DeleteFunc(r.Header, func(f httpwire.Field) bool { return isIdentity(f.Name) })
 	query := queryList{raw: e.x.RawQuery}
 	if f := e.mapRequest(in, &r.Header, &query); f != nil {
 		return f
@@ -47,11 +44,10 @@ func (e *exchange) proxy(in *snapshot.Integration) *fault {
 			r.Body, r.ContentLength = strings.NewReader(string(e.buffered)), int64(len(e.buffered))
 		}
 	}
-	resp, cancel, f := e.ask(in, &r)
+	resp, f := e.ask(in, &r)
 	if f != nil {
 		return f
 	}
-	defer cancel()
 	defer resp.Body.Close()
 
 	h := make(httpwire.Header, 0, len(resp.Header)+2)

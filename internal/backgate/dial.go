@@ -1,0 +1,92 @@
+package backgate
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/httpwire"
+)
+
+// newPool makes a pool of a valid authority. Sessions are resumed within it
+// only, so never under another trust, name or client certificate; a resumed
+// one is verified like any other, by the chain of its first handshake.
+func (t *trust) newPool(k key) *pool {
+	host, port := splitAuthority(k.host)
+	p := &pool{trust: t, key: k, slots: make(chan struct{}, maxActive), used: time.Now()}
+	if port == "" {
+		port = "80"
+		if k.secure {
+			port = "443"
+		}
+	}
+	p.address = net.JoinHostPort(host, port)
+	if !k.secure {
+		return p
+	}
+	name := strings.TrimSuffix(host, ".")
+	p.tls = &tls.Config{
+		ServerName:                  name,
+		MinVersion:                  tls.VersionTLS12,
+		MaxVersion:                  tls.VersionTLS13,
+		NextProtos:                  []string{"http/1.1"},
+		ClientSessionCache:          tls.NewLRUClientSessionCache(sessionsPerPool),
+		DynamicRecordSizingDisabled: true,
+		// The verdict is ours, in AWS's order and words; it comes before the
+		// handshake is complete.
+		InsecureSkipVerify: true,
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			return verify(cs.PeerCertificates, name, k.skip, t.roots, t.gate.options.Now())
+		},
+	}
+	if k.certificate != nil {
+		p.tls.Certificates = []tls.Certificate{*k.certificate}
+	}
+	return p
+}
+
+// dial returns a connection whose peer proved its name, if it has one.
+func (p *pool) dial(ctx context.Context, deadline time.Time) (*httpwire.Client, error) {
+	o := &p.trust.gate.options
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	dialer := net.Dialer{
+		Timeout:  o.DialTimeout,
+		Resolver: o.Resolver,
+		// Control sees the address that the socket really connects to, after
+		// every resolution and for each of several addresses.
+		Control: p.trust.control,
+	}
+	raw, err := dialer.DialContext(ctx, "tcp", p.address)
+	if err != nil {
+		if e := ctx.Err(); e != nil {
+			err = e
+		}
+		return nil, err
+	}
+	socket := httpwire.NewClientSocket(raw, p.tls != nil)
+	if p.tls == nil {
+		return httpwire.NewClient(socket, socket), nil
+	}
+	handshake, done := context.WithTimeout(ctx, o.HandshakeTimeout)
+	defer done()
+	c := tls.Client(socket, p.tls)
+	if err := c.HandshakeContext(handshake); err != nil {
+		raw.Close()
+		if e := handshake.Err(); e != nil {
+			return nil, e
+		}
+		return nil, handshakeError(err)
+	}
+	return httpwire.NewClient(c, socket), nil
+}
+
+// splitAuthority parts a valid authority; brackets go, port may be "".
+func splitAuthority(s string) (host, port string) {
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.HasSuffix(s, "]") {
+		s, port = s[:i], s[i+1:]
+	}
+	return strings.Trim(s, "[]"), port
+}
