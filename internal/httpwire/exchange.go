@@ -10,13 +10,11 @@
 // response framing; it reads a head and chunks made by this package, never the
 // client's own. Header lines keep their order and spelling.
 //
-// HTTP/2 is net/http's, with its own guards against floods and resets. What
-// that leaves open: header lines arrive sorted by name; a request that net/http
-// itself refuses gets its wording; a head that is split over CONTINUATION
-// frames has only the idle timeout; a stream that must not be served any more
-// is answered 421 where REFUSED_STREAM would let every client retry unseen.
-// Trailers are judged and dropped; CONNECT and Upgrade are not served. A client
-// that closes its sending side while it waits counts as gone.
+// HTTP/2 is this package's too (h2.go), over hpack of golang.org/x/net: what RFC
+// 9113 calls malformed resets its stream, what is refused for other reasons is
+// answered as over HTTP/1, and what a client can do at no cost to itself is
+// counted. CONNECT and Upgrade are not served. A client that closes its sending
+// side while it waits counts as gone.
 //
 //	s := httpwire.NewServer(httpwire.Options{Handler: pipeline.Serve})
 //	session := s.Serve(tlsConn, facts) // after the handshake

@@ -96,7 +96,7 @@ type Session struct {
 func (s *Server) Serve(c net.Conn, facts *Conn) *Session {
 	session := &Session{done: make(chan struct{})}
 	if tlsConn, ok := c.(*tls.Conn); ok && facts.HTTP2 {
-		session.p = newNetHTTP2(s, tlsConn, facts)
+		session.p = newH2(s, tlsConn, facts)
 	} else {
 		session.p = newH1(s, c, facts)
 	}
@@ -110,16 +110,18 @@ func (s *Server) Serve(c net.Conn, facts *Conn) *Session {
 // Drain lets what is under way finish and takes nothing new. HTTP/1.1: a busy
 // connection closes after its response, which says so; an idle one closes at
 // once, unless its next request has arrived; one that never carried a request
-// may still send one within 5 s. HTTP/2: GOAWAY, then the streams under way.
+// may still send one within 5 s. HTTP/2: GOAWAY, the streams that the client
+// opened before it knew, GOAWAY with the last of them, close.
 func (s *Session) Drain() { s.p.drain() }
 
 // Pending reports whether a request has come, or part of one, that the handler
 // has not judged yet; of a connection that is drained also, whether one may come
-// whose client could not know. What HTTP/2 has not read yet does not count.
+// whose client could not know.
 func (s *Session) Pending() bool { return s.p.pending() }
 
-// CloseIdle closes an HTTP/1 connection on which nothing of a request has come
-// since its last response, or since it was opened. For HTTP/2 there is GOAWAY.
+// CloseIdle ends Drain's patience with HTTP/1 clients: the connection closes at
+// once, or after the request that is being read or served, even if another one
+// has arrived. HTTP/2: the GOAWAY that names the last stream goes out at once.
 func (s *Session) CloseIdle() { s.p.closeIdle() }
 
 // Done is closed when the connection is and no handler runs on it.
