@@ -3,22 +3,24 @@
 # With a revision as argument, runs both revisions in turn, round by round, so
 # that both see the same noise, and prints benchstat's comparison.
 #   bench/bench.sh            bench/bench.sh main
-# ROUNDS (default 5) and PATTERN (default .) may be set in the environment.
+# ROUNDS (default 6, the least for a confidence interval) and PATTERN (default .) may be set in the environment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-rounds=${ROUNDS:-5} pattern=${PATTERN:-.}
+rounds=${ROUNDS:-6} pattern=${PATTERN:-.}
 out=$(mktemp -d)
-trap 'rm -rf "$out"; [ -z "${tree:-}" ] || git worktree remove --force "$tree"' EXIT
+trap 'if [ -n "${tree:-}" ]; then git worktree remove --force "$tree"; fi; rm -rf "$out"' EXIT
 
-# bench prints what benchstat reads; a benchmark that fails ends the run, loudly.
+# bench prints what benchstat reads; a benchmark that fails, or a pattern that
+# fits none, ends the run, loudly.
 bench() {
 	(cd "$1" && go test -run '^$' -bench "$pattern" -benchmem -timeout 30m ./...) >"$out/raw.txt" || { cat "$out/raw.txt" >&2; return 1; }
-	grep -E '^(Benchmark|goos|goarch|pkg|cpu)' "$out/raw.txt" || true
+	grep -q '^Benchmark' "$out/raw.txt" || { echo "no benchmark fits the pattern $pattern in $1" >&2; return 1; }
+	grep -E '^(Benchmark|goos|goarch|pkg|cpu)' "$out/raw.txt"
 }
 
 if [ $# -gt 0 ] && [ -n "$1" ]; then
+	git worktree add --detach --quiet "$out/base" "$1"
 	tree=$out/base
-	git worktree add --detach --quiet "$tree" "$1"
 	for round in $(seq "$rounds"); do
 		echo "round $round of $rounds" >&2
 		bench "$tree" >>"$out/base.txt"
