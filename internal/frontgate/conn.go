@@ -116,7 +116,7 @@ func (c *conn) pending() bool {
 	return session != nil && session.Pending()
 }
 
-// closeIdle closes the connection unless a request has arrived.
+// closeIdle closes the connection unless a request is under way.
 func (c *conn) closeIdle() {
 	if session := c.served(); session != nil {
 		session.CloseIdle()

@@ -1,7 +1,6 @@
 package httpwire
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -48,12 +47,12 @@ type h1 struct {
 
 	state    atomic.Int32
 	draining atomic.Bool
-	untold   atomic.Bool // the head of a response went out that does not say close
+	last     atomic.Bool                // drained, and what arrives from here on comes too late
+	untold   atomic.Bool                // the head of a response went out that does not say close
 	grace    atomic.Pointer[time.Timer] // bounds how long Drain lets an open chance stand
 
-	ctx    context.Context
-	cancel context.CancelFunc
-	watch  uint64
+	ctx   *Context
+	watch uint64
 
 	// Of the serving goroutine and, during a request, of who reads its body.
 	in      *readBuffer // nil while idle
@@ -80,16 +79,16 @@ func newH1(s *Server, c net.Conn, facts *Conn) *h1 {
 	h.parser.limits, h.parser.secure = s.limits(facts.Listener), facts.Listener != "HTTP"
 	h.body.c, h.reply.c = h, h
 	h.body.chunks.maxTrailer = h.parser.limits.header
-	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.ctx = new(Context)
 	return h
 }
 
 // serve runs until the connection is closed.
 func (c *h1) serve() {
-	c.watch = watch(c.raw, c.cancel)
+	c.watch = watch(c.raw, c.ctx.cancel)
 	linger := c.requests()
 	forget(c.watch)
-	c.cancel()
+	c.ctx.cancel()
 	if t := c.grace.Load(); t != nil {
 		t.Stop()
 	}
@@ -189,7 +188,7 @@ func (c *h1) drain() {
 // endIdle ends an idle connection that is drained, for the caller to close.
 // One whose next request has arrived already gets to serve it.
 func (c *h1) endIdle() bool {
-	if c.state.Load() == h1Idle && waiting(c.raw) {
+	if !c.last.Load() && c.state.Load() == h1Idle && waiting(c.raw) {
 		c.closeAfterGrace()
 		return false
 	}
@@ -209,9 +208,8 @@ func (c *h1) closeAfterGrace() {
 
 // closeIdle implements Session.CloseIdle.
 func (c *h1) closeIdle() {
-	if c.pending() {
-		return
-	}
+	c.last.Store(true)
+	c.drain()
 	if c.state.CompareAndSwap(h1Fresh, h1Gone) || c.state.CompareAndSwap(h1Idle, h1Gone) {
 		go c.conn.Close()
 	}
