@@ -19,6 +19,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -66,7 +67,7 @@ func main() {
 	flag.StringVar(&s.placement, "placement", "", "pinned or unpinned (default both)")
 	flag.StringVar(&s.source, "source", ".", "source tree that Sallyport is built from")
 	flag.StringVar(&s.cache, "cache", "", "folder where built peers are kept (default in the user's cache folder)")
-	flag.StringVar(&s.out, "o", "bench/results/sidebyside.md", "file to write; - is standard output")
+	flag.StringVar(&s.out, "o", "", "file to write; - is standard output (default bench/results/sidebyside.md, or - with -quick)")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		exit(fmt.Errorf("unknown argument %q", flag.Arg(0)))
@@ -114,7 +115,9 @@ func placements() []placement {
 func run(ctx context.Context, s settings) (err error) {
 	if s.quick {
 		s.rounds, s.length, s.placement = 1, 400*time.Millisecond, "pinned"
+		s.out = cmp.Or(s.out, "-") // a result that counts is not overwritten
 	}
+	s.out = cmp.Or(s.out, "bench/results/sidebyside.md")
 	if s.rounds < 1 || s.rounds > 99 || s.length < 100*time.Millisecond || s.length > time.Minute {
 		return errors.New("rounds are 1 to 99, the duration is 100ms to 1m")
 	}

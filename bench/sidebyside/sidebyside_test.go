@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -233,6 +234,14 @@ func TestKnowsMLKEM(t *testing.T) {
 		if got := knowsMLKEM(text); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
+	}
+}
+
+// What a machine does not have leaves the table, not the run.
+func TestMissing(t *testing.T) {
+	_, _, err := debian("no-such-gateway", "-v", ".")(t.Context(), nil)
+	if !errors.Is(err, errMissing) || !strings.Contains(err.Error(), "apt-get install no-such-gateway") {
+		t.Errorf("a program that is not installed: %v", err)
 	}
 }
 
