@@ -39,7 +39,7 @@ func newHost(t testing.TB, o Options, secure bool) *host {
 	if secure {
 		cert, pool := testCertificate(t)
 		h.roots = pool
-		h.tls = &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}
+		h.tls = &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}, DynamicRecordSizingDisabled: true}
 	}
 	var mu sync.Mutex
 	var all []*Session
@@ -52,7 +52,7 @@ func newHost(t testing.TB, o Options, secure bool) *host {
 			go func() {
 				facts := &Conn{ID: "test", Listener: "REGIONAL", Peer: c.RemoteAddr().(*net.TCPAddr).AddrPort()}
 				if secure {
-					tc := tls.Server(c, h.tls)
+					tc := tls.Server(NewSocket(c), h.tls)
 					if tc.Handshake() != nil {
 						c.Close()
 						return
