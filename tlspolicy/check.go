@@ -57,25 +57,24 @@ func (p *Policy) Tolerates(version, suite uint16, group tls.CurveID) error {
 }
 
 func (p *Policy) judge(version, suite uint16, group tls.CurveID, keepHybrid bool) error {
-	v := Violation{Version: version, Suite: suite, Group: group}
-	if p != nil {
-		v.Policy = p.Name
-	}
+	part := Group
 	switch {
 	case !p.valid():
-		v.Part = NoPolicy
+		part = NoPolicy
 	case !p.permitsVersion(version):
-		v.Part = Version
+		part = Version
 	case !p.permits(version, suite):
-		v.Part = Suite
+		part = Suite
 	case p.permitsGroup(version, suite, group):
 		return nil
 	case keepHybrid && version == tls.VersionTLS13 && isHybrid(group):
 		return nil
-	default:
-		v.Part = Group
 	}
-	return &v
+	v := &Violation{Part: part, Version: version, Suite: suite, Group: group}
+	if p != nil {
+		v.Policy = p.Name
+	}
+	return v
 }
 
 // Configure sets what of p crypto/tls can enforce by configuration: versions,

@@ -550,20 +550,6 @@ func TestPools(t *testing.T) {
 	}
 }
 
-func BenchmarkDo(b *testing.B) {
-	host, _ := backend(b, nil, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })
-	g := gate(b, nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		resp, err := g.Do(b.Context(), &Request{Method: "GET", Scheme: "http", Host: host, Path: "/"})
-		if err != nil {
-			b.Fatal(err)
-		}
-		io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-	}
-}
-
 // A subject is a backend's: whatever it holds, its text is bounded.
 func FuzzDistinguishedName(f *testing.F) {
 	for _, name := range []pkix.Name{{CommonName: "a,b", Organization: []string{`q"\`}}, {}, {SerialNumber: strings.Repeat("x", 3000)}} {

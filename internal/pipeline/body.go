@@ -68,7 +68,7 @@ func (b *clientBody) fault() *fault {
 // whole reads the body to its end, once.
 func (e *exchange) whole() ([]byte, *fault) {
 	if !e.bufferedSet {
-		data, err := io.ReadAll(e.body)
+		data, err := io.ReadAll(&e.body)
 		if err != nil {
 			return nil, e.body.fault()
 		}

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sallyport/sallyport/internal/backgate"
 	"github.com/sallyport/sallyport/internal/httpwire"
 	"github.com/sallyport/sallyport/internal/snapshot"
 )
@@ -30,10 +29,9 @@ func (e *exchange) custom(in *snapshot.Integration) *fault {
 		return f
 	}
 	var query queryList
-	r := backgate.Request{Scheme: t.scheme, Host: t.host, Path: t.path, Header: httpwire.Header{
-		{Name: "Accept", Value: jsonType},
-		{Name: "Content-Type", Value: contentType},
-	}}
+	r := &e.request
+	r.Scheme, r.Host, r.Path = t.scheme, t.host, t.path
+	r.Header = append(r.Header[:0], httpwire.Field{Name: "Accept", Value: jsonType}, httpwire.Field{Name: "Content-Type", Value: contentType})
 	if f := e.mapRequest(in, &r.Header, &query); f != nil {
 		return f
 	}
@@ -47,9 +45,9 @@ func (e *exchange) custom(in *snapshot.Integration) *fault {
 	case e.bufferedSet:
 		r.Body, r.ContentLength = bytes.NewReader(e.buffered), int64(len(e.buffered))
 	default:
-		r.Body, r.ContentLength = e.body, e.x.ContentLength
+		r.Body, r.ContentLength = &e.body, e.x.ContentLength
 	}
-	resp, f := e.ask(in, &r)
+	resp, f := e.ask(in, r)
 	if f != nil {
 		return f
 	}

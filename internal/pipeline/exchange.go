@@ -3,10 +3,11 @@ package pipeline
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/hex"
 	"net/netip"
 	"time"
+	"unsafe"
 
+	"github.com/sallyport/sallyport/internal/backgate"
 	"github.com/sallyport/sallyport/internal/httpwire"
 	"github.com/sallyport/sallyport/internal/snapshot"
 )
@@ -28,8 +29,8 @@ type exchange struct {
 	params  snapshot.Params
 	method  *snapshot.Method
 
-	body        *clientBody // the request's body, bounded
-	buffered    []byte      // all of it, when a mapping looks into it
+	body        clientBody // the request's body, bounded
+	buffered    []byte     // all of it, when a mapping looks into it
 	bufferedSet bool
 
 	status   int
@@ -43,21 +44,56 @@ type exchange struct {
 	integrationStatus  int // 0: no answer
 	integrationError   string
 
-	line []byte // buffer of the access log
+	kept
 }
+
+// kept is what an exchange keeps for the next request, so that a request takes
+// no memory once there is enough of it.
+type kept struct {
+	line    []byte           // buffer of the access log
+	text    []byte           // strings of this request are made here, see view
+	uri     []byte           // of the backend
+	request backgate.Request // its header is kept
+	header  httpwire.Header  // of the answer
+	value   [1]string        // what a mapping reads
+	inform  func(int, httpwire.Header)
+}
+
+// mostKept bounds each buffer that is kept, in bytes.
+const mostKept = 64 << 10
+
+// view is b as a string without a copy. b is never written again while the
+// request lasts; what outlives the request must be cloned.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 func (e *exchange) begin(p *Pipeline, x *httpwire.Exchange) {
 	e.p, e.x, e.config = p, x, p.current()
-	e.body = &clientBody{r: x.Body, left: maxBody}
+	e.body = clientBody{r: x.Body, left: maxBody}
 }
 
 // reset keeps buffers only.
 func (e *exchange) reset() {
-	line := e.line
-	if cap(line) > 64<<10 {
-		line = nil
+	k := e.kept
+	if cap(k.line) > mostKept {
+		k.line = nil
 	}
-	*e = exchange{line: line}
+	if cap(k.text) > mostKept {
+		k.text = nil
+	}
+	if cap(k.uri) > mostKept {
+		k.uri = nil
+	}
+	header := k.request.Header
+	if clear(header[:cap(header)]); cap(header) > 128 {
+		header = nil
+	}
+	if clear(k.header[:cap(k.header)]); cap(k.header) > 128 {
+		k.header = nil
+	}
+	*e = exchange{kept: kept{
+		line: k.line[:0], text: k.text[:0], uri: k.uri[:0], header: k.header[:0], inform: k.inform,
+		request: backgate.Request{Header: header[:0]},
+	}}
 }
 
 // identify gives the request its ids. A client may choose the request id, if
@@ -68,28 +104,33 @@ func (e *exchange) identify() *fault {
 	sent := e.x.Header.Get("x-amzn-RequestId")
 	switch {
 	case sent == "":
-		e.requestID = uuid(random[:16])
+		e.requestID = e.uuid(random[:16])
 	case isUUID(sent):
 		e.requestID = sent
 	default:
-		e.requestID = uuid(random[:16]) + "_REPLACED_INVALID_REQUEST_ID"
+		e.requestID = e.uuid(random[:16]) + "_REPLACED_INVALID_REQUEST_ID"
 	}
-	e.extendedID = base64.URLEncoding.EncodeToString(random[16:])
+	from := len(e.text)
+	e.text = base64.URLEncoding.AppendEncode(e.text, random[16:])
+	e.extendedID = view(e.text[from:])
 	return nil
 }
 
 // uuid formats 16 random bytes as a version 4 UUID.
-func uuid(b []byte) string {
+func (e *exchange) uuid(b []byte) string {
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	var s [36]byte
-	hex.Encode(s[0:8], b[0:4])
-	hex.Encode(s[9:13], b[4:6])
-	hex.Encode(s[14:18], b[6:8])
-	hex.Encode(s[19:23], b[8:10])
-	hex.Encode(s[24:36], b[10:16])
-	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
-	return string(s[:])
+	from := len(e.text)
+	for i, c := range b {
+		switch i {
+		case 4, 6, 8, 10:
+			e.text = append(e.text, '-')
+		}
+		e.text = append(e.text, lowerHex[c>>4], lowerHex[c&15])
+	}
+	return view(e.text[from:])
 }
+
+const lowerHex = "0123456789abcdef"
 
 func isUUID(s string) bool {
 	if len(s) != 36 {

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"errors"
 	"io"
-	"strings"
 	"sync"
 
 	"github.com/sallyport/sallyport/internal/backgate"
@@ -80,8 +79,12 @@ func (e *exchange) backendFault(err error) *fault {
 	return newFault(kind, failed.Error())
 }
 
-// buffers are for copying bodies.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+// shortAnswer is the longest body in bytes that is read before it is answered.
+const shortAnswer = 64 << 10
+
+// buffers are for copying bodies. There is room for more than a short answer,
+// since whoever reads to the end of a body should offer it.
+var buffers = sync.Pool{New: func() any { b := make([]byte, shortAnswer+1<<10); return &b }}
 
 // stream answers with a backend's body. A short one of known length is read
 // first: its connection is free before the client is written to, and one that
@@ -99,12 +102,15 @@ func (e *exchange) stream(resp *backgate.Response, h httpwire.Header) (f *fault)
 	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	if n := resp.ContentLength; n >= 0 && n <= int64(len(*buf)) {
-		body := (*buf)[:n]
-		if _, err := io.ReadFull(resp.Body, body); err != nil {
-			return e.backendFault(err)
+	if n := resp.ContentLength; n >= 0 && n <= shortAnswer {
+		var got int
+		for got < int(n) {
+			m, err := resp.Body.Read((*buf)[got:])
+			if got += m; err != nil && err != io.EOF {
+				return e.backendFault(err)
+			}
 		}
-		e.answer(h, body)
+		e.answer(h, (*buf)[:n])
 		return nil
 	}
 	e.x.Respond(e.status, h, resp.ContentLength)
@@ -114,11 +120,12 @@ func (e *exchange) stream(resp *backgate.Response, h httpwire.Header) (f *fault)
 			if e.write((*buf)[:n]) != nil {
 				return nil // the client is gone
 			}
-			if resp.ContentLength < 0 && e.x.Flush() != nil {
+			if resp.ContentLength < 0 && err == nil && e.x.Flush() != nil {
 				return nil
 			}
 		}
 		if err == io.EOF {
+			e.x.RespondTrailer(resp.Trailer())
 			return nil
 		}
 		if err != nil {
@@ -129,8 +136,8 @@ func (e *exchange) stream(resp *backgate.Response, h httpwire.Header) (f *fault)
 	}
 }
 
-// identityNames are the request headers that only the gateway may set, in the
-// form of foldName; those that end in "-" are prefixes.
+// identityNames are the request headers that only the gateway may set, in lower
+// case; those that end in "-" are prefixes.
 var identityNames = []string{"x-forwarded-", "x-forwarded", "forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "x-amzn-", "x-amz-apigw-"}
 
 // isIdentity reports whether name is one of them in any spelling that a backend
@@ -139,36 +146,30 @@ func isIdentity(name string) bool {
 	if c := name[0] | 0x20; c != 'x' && c != 'f' && c != 't' {
 		return false
 	}
-	folded := foldName(name)
 	for _, known := range identityNames {
-		if folded == known || strings.HasSuffix(known, "-") && strings.HasPrefix(folded, known) {
+		n := len(known)
+		if (len(name) == n || len(name) > n && known[n-1] == '-') && folds(name[:n], known) {
 			return true
 		}
 	}
 	return false
 }
 
-// foldName writes letters in lower case and all but letters and digits as "-".
-func foldName(name string) string {
-	plain := true
-	for i := range len(name) {
-		if c := name[i]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-') {
-			plain = false
-			break
-		}
-	}
-	if plain {
-		return name
-	}
-	b := []byte(name)
-	for i, c := range b {
+// folds compares two names of one length; the second is in lower case. All but
+// letters and digits counts as a hyphen.
+func folds(name, lower string) bool {
+	for i := range len(lower) {
+		c := name[i]
 		switch {
 		case c >= 'A' && c <= 'Z':
-			b[i] = c | 0x20
+			c |= 0x20
 		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
 		default:
-			b[i] = '-'
+			c = '-'
+		}
+		if c != lower[i] {
+			return false
 		}
 	}
-	return string(b)
+	return true
 }

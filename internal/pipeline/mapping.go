@@ -56,23 +56,25 @@ func isFieldValue(s string) bool {
 }
 
 // requestValues reads the source of a request mapping. Of several values the
-// last one counts, unless the source is a multivalue one.
+// last one counts, unless the source is a multivalue one. They are valid until
+// the next call.
 func (e *exchange) requestValues(s snapshot.Source) ([]string, *fault) {
 	switch s.Kind {
 	case "static":
-		return []string{s.Name}, nil
+		return e.one(s.Name), nil
 	case "header":
-		return last(e.x.Header.Values(s.Name)), nil
+		return e.last(e.x.Header, s.Name), nil
 	case "multivalueheader":
 		return e.x.Header.Values(s.Name), nil
 	case "querystring":
-		return last(queryValues(e.x.RawQuery, s.Name)), nil
+		values := appendQueryValues(e.value[:0], e.x.RawQuery, s.Name)
+		return values[max(0, len(values)-1):], nil
 	case "multivaluequerystring":
-		return queryValues(e.x.RawQuery, s.Name), nil
+		return appendQueryValues(e.value[:0], e.x.RawQuery, s.Name), nil
 	case "path":
 		if v, ok := e.params.Get(s.Name); ok {
 			if d, err := url.PathUnescape(v); err == nil {
-				return []string{d}, nil
+				return e.one(d), nil
 			}
 		}
 	case "body":
@@ -83,11 +85,11 @@ func (e *exchange) requestValues(s snapshot.Source) ([]string, *fault) {
 		return jsonValue(body, s.Name), nil
 	case "stageVariable":
 		if v, ok := e.stage.Variables[s.Name]; ok {
-			return []string{v}, nil
+			return e.one(v), nil
 		}
 	case "context":
 		if v, ok := e.contextValue(s.Name); ok {
-			return []string{v}, nil
+			return e.one(v), nil
 		}
 	}
 	return nil, nil
@@ -98,7 +100,7 @@ func (e *exchange) requestValues(s snapshot.Source) ([]string, *fault) {
 func (e *exchange) responseValues(s snapshot.Source, h httpwire.Header, body []byte) []string {
 	switch s.Kind {
 	case "integration.header":
-		return last(h.Values(s.Name))
+		return e.last(h, s.Name)
 	case "integration.multivalueheader":
 		return h.Values(s.Name)
 	case "integration.body":
@@ -141,11 +143,20 @@ func readsBody(r *snapshot.IntegrationResponse) bool {
 	return false
 }
 
-func last(values []string) []string {
-	if len(values) > 1 {
-		return values[len(values)-1:]
+// one is a list of one value. The next mapping takes its memory.
+func (e *exchange) one(v string) []string {
+	e.value[0] = v
+	return e.value[:]
+}
+
+// last is the last value of a header, if there is one.
+func (e *exchange) last(h httpwire.Header, name string) []string {
+	for i := len(h) - 1; i >= 0; i-- {
+		if strings.EqualFold(h[i].Name, name) {
+			return e.one(h[i].Value)
+		}
 	}
-	return values
+	return nil
 }
 
 // jsonValue returns what a path ($.a.b[0], a.b, $['a']) leads to in a JSON

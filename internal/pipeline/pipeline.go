@@ -42,6 +42,7 @@ type Pipeline struct {
 	options Options
 	current func() configuration
 	log     *quietLog
+	arn     string    // what every method ARN begins with
 	pool    sync.Pool // *exchange
 }
 
@@ -59,9 +60,13 @@ func New(o Options) *Pipeline {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	p := &Pipeline{options: o, log: newQuietLog(o.Log, o.Now)}
+	p := &Pipeline{options: o, log: newQuietLog(o.Log, o.Now), arn: "arn:aws:execute-api:" + o.Region + ":" + o.Account + ":"}
 	p.current = func() configuration { return o.Snapshot() }
-	p.pool.New = func() any { return new(exchange) }
+	p.pool.New = func() any {
+		e := new(exchange)
+		e.inform = e.passInterim
+		return e
+	}
 	return p
 }
 

@@ -19,18 +19,18 @@ const maxMethodARN = 1600
 // in lower case). The first two must be allowed; an explicit deny of any
 // refuses.
 func (e *exchange) applyPolicy() *fault {
-	prefix := "arn:aws:execute-api:" + e.p.options.Region + ":" + e.p.options.Account + ":"
-	suffix := e.stage.API + "/" + e.stage.Name + "/" + e.x.Method + "/"
 	sent := strings.TrimPrefix(e.path, "/")
-	if len(prefix)+len(suffix)+len(sent) > maxMethodARN {
+	own := len(e.p.arn) + len(e.stage.API) + len(e.stage.Name) + len(e.x.Method) + len("///")
+	if own+len(sent) > maxMethodARN {
 		return newFault(uriTooLong, "method ARN too long")
 	}
 	policy := e.stage.Policy
-	if policy == nil {
-		if e.api.Private {
-			return e.denied(suffix+sent, false, "private API without a resource policy")
-		}
+	if policy == nil && !e.api.Private {
 		return nil
+	}
+	suffix := e.stage.API + "/" + e.stage.Name + "/" + e.x.Method + "/"
+	if policy == nil {
+		return e.denied(suffix+sent, false, "private API without a resource policy")
 	}
 	c := e.x.Conn
 	request := resource.PolicyRequest{
@@ -38,7 +38,7 @@ func (e *exchange) applyPolicy() *fault {
 		Plaintext: c.Version == 0,
 	}
 	judge := func(path string) resource.Decision {
-		request.ResourceARN = prefix + suffix + path
+		request.ResourceARN = e.p.arn + suffix + path
 		return policy.Evaluate(request)
 	}
 	decision := judge(sent)

@@ -1,22 +1,28 @@
 package pipeline
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/sallyport/sallyport/internal/backgate"
 	"github.com/sallyport/sallyport/internal/httpwire"
 	"github.com/sallyport/sallyport/internal/snapshot"
 )
 
-// remapped are response headers of backends that go out as
-// x-amzn-Remapped-NAME, the gateway having its own. Source: developer guide,
-// important notes (header restrictions), the proxied subset inferred.
-var remapped = map[string]string{
-	"date":             "x-amzn-Remapped-Date",
-	"server":           "x-amzn-Remapped-Server",
-	"www-authenticate": "x-amzn-Remapped-WWW-Authenticate",
+// remap renames response headers of backends that the gateway has its own of.
+// Source: developer guide, important notes (header restrictions), the proxied
+// subset inferred.
+func remap(name string) string {
+	switch {
+	case len(name) == 4 && strings.EqualFold(name, "Date"):
+		return "x-amzn-Remapped-Date"
+	case len(name) == 6 && strings.EqualFold(name, "Server"):
+		return "x-amzn-Remapped-Server"
+	case len(name) == 16 && strings.EqualFold(name, "WWW-Authenticate"):
+		return "x-amzn-Remapped-WWW-Authenticate"
+	}
+	return name
 }
 
 // proxy is HTTP_PROXY: the client's request goes on, with the author's
@@ -26,10 +32,11 @@ func (e *exchange) proxy(in *snapshot.Integration) *fault {
 	if f != nil {
 		return f
 	}
-	r := backgate.Request{Scheme: t.scheme, Host: t.host, Path: t.path, ContentLength: e.x.ContentLength}
+	r := &e.request
+	r.Scheme, r.Host, r.Path, r.ContentLength = t.scheme, t.host, t.path, e.x.ContentLength
 	// What the client calls its connection's own is gone before the gateway's
 	// headers are set, so that it cannot name them.
-	r.Header = httpwire.AppendEndToEnd(make(httpwire.Header, 0, len(e.x.Header)+6), e.x.Header)
+	r.Header = httpwire.AppendEndToEnd(r.Header[:0], e.x.Header)
 	r.Header = slices.DeleteFunc(r.Header, func(f httpwire.Field) bool { return isIdentity(f.Name) })
 	query := queryList{raw: e.x.RawQuery}
 	if f := e.mapRequest(in, &r.Header, &query); f != nil {
@@ -38,30 +45,42 @@ func (e *exchange) proxy(in *snapshot.Integration) *fault {
 	r.Query = joinQuery(t.query, query.String())
 	e.setIdentity(&r.Header)
 	e.setAgent(&r.Header)
-	if r.ContentLength != 0 {
-		r.Body = e.body
+	if r.Inform = e.inform; r.ContentLength != 0 {
+		r.Body, r.Trailer = &e.body, &e.x.Trailer
 		if e.bufferedSet {
-			r.Body, r.ContentLength = strings.NewReader(string(e.buffered)), int64(len(e.buffered))
+			r.Body, r.ContentLength = bytes.NewReader(e.buffered), int64(len(e.buffered))
 		}
+	} else {
+		r.Upgrade = e.x.UpgradeTo
 	}
-	resp, f := e.ask(in, &r)
+	resp, f := e.ask(in, r)
 	if f != nil {
 		return f
 	}
 	defer resp.Body.Close()
-
-	h := make(httpwire.Header, 0, len(resp.Header)+2)
-	for _, field := range resp.Header {
-		if isOurs(field.Name) {
-			continue
-		}
-		if name, ok := remapped[strings.ToLower(field.Name)]; ok {
-			field.Name = name
-		}
-		h = append(h, field)
-	}
 	e.status = resp.Status
-	return e.stream(resp, e.identityHeaders(h))
+	e.header = e.identityHeaders(appendAnswered(e.header[:0], resp.Header))
+	if e.status == 101 {
+		return e.tunnel(resp, e.header)
+	}
+	return e.stream(resp, e.header)
+}
+
+// passInterim hands an interim response of the backend to the client.
+func (e *exchange) passInterim(status int, h httpwire.Header) {
+	e.header = appendAnswered(e.header[:0], h)
+	e.x.Inform(status, e.header)
+}
+
+// appendAnswered appends the headers of a backend's answer as they go out.
+func appendAnswered(dst, h httpwire.Header) httpwire.Header {
+	for _, f := range h {
+		if !isOurs(f.Name) {
+			f.Name = remap(f.Name)
+			dst = append(dst, f)
+		}
+	}
+	return dst
 }
 
 // isOurs reports the response headers that only the gateway sets.
@@ -77,9 +96,13 @@ func (e *exchange) setIdentity(h *httpwire.Header) {
 		scheme = "http"
 	}
 	if ip := e.sourceIP(); ip.IsValid() {
-		h.Add("X-Forwarded-For", ip.String())
+		from := len(e.text)
+		e.text = ip.AppendTo(e.text)
+		h.Add("X-Forwarded-For", view(e.text[from:]))
 	}
-	h.Add("X-Forwarded-Port", strconv.Itoa(int(c.Local.Port())))
+	from := len(e.text)
+	e.text = strconv.AppendUint(e.text, uint64(c.Local.Port()), 10)
+	h.Add("X-Forwarded-Port", view(e.text[from:]))
 	h.Add("X-Forwarded-Proto", scheme)
 }
 
@@ -87,6 +110,8 @@ func (e *exchange) setIdentity(h *httpwire.Header) {
 func (e *exchange) setAgent(h *httpwire.Header) {
 	h.Add("x-amzn-apigateway-api-id", e.stage.API)
 	if h.Get("User-Agent") == "" {
-		h.Set("User-Agent", "AmazonAPIGateway_"+e.stage.API)
+		from := len(e.text)
+		e.text = append(append(e.text, "AmazonAPIGateway_"...), e.stage.API...)
+		h.Set("User-Agent", view(e.text[from:]))
 	}
 }

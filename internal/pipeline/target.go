@@ -14,7 +14,7 @@ type target struct{ scheme, host, path, query string }
 // sent it, escapes included; all other values are escaped so that they stay
 // within their piece of the URI.
 func (e *exchange) target(in *snapshot.Integration) (t target, f *fault) {
-	var uri strings.Builder
+	uri := e.uri[:0]
 	for _, segment := range in.URI {
 		switch {
 		case segment.Stage != "":
@@ -22,18 +22,19 @@ func (e *exchange) target(in *snapshot.Integration) (t target, f *fault) {
 			if !ok || v == "" {
 				return t, e.configurationError("Invalid endpoint address")
 			}
-			uri.WriteString(v)
+			uri = append(uri, v...)
 		case segment.Path != "":
-			value, f := e.pathValue(in, segment.Path, zoneOf(uri.String()))
+			value, f := e.pathValue(in, segment.Path, zoneOf(view(uri)))
 			if f != nil {
 				return t, f
 			}
-			uri.WriteString(value)
+			uri = append(uri, value...)
 		default:
-			uri.WriteString(segment.Literal)
+			uri = append(uri, segment.Literal...)
 		}
 	}
-	scheme, rest, ok := strings.Cut(uri.String(), "://")
+	e.uri = uri
+	scheme, rest, ok := strings.Cut(view(uri), "://")
 	if !ok {
 		return t, e.configurationError("Invalid endpoint address")
 	}
@@ -192,11 +193,10 @@ func queryText(s string) string {
 	return s
 }
 
-// queryValues are the decoded values of name in a raw query, in order.
-func queryValues(raw, name string) []string {
-	var values []string
+// appendQueryValues appends the decoded values of name in a raw query, in order.
+func appendQueryValues(values []string, raw, name string) []string {
 	if raw == "" {
-		return nil
+		return values
 	}
 	for pair := range strings.SplitSeq(raw, "&") {
 		if queryName(pair) == name {

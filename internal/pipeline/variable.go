@@ -142,9 +142,9 @@ func (e *exchange) contextValue(name string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	var buf [128]byte
-	v, ok := e.AppendVariable(buf[:0], id, rest)
-	return string(v), ok
+	from := len(e.text)
+	e.text, ok = e.AppendVariable(e.text, id, rest)
+	return view(e.text[from:]), ok
 }
 
 // since is the time passed, for latencies.

@@ -1,0 +1,5 @@
+//go:build !race
+
+package backgate
+
+const raced = false
