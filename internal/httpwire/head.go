@@ -42,6 +42,9 @@ type limits struct {
 	header int // all header lines, line ends included
 }
 
+// maxMethod is the longest request method in bytes.
+const maxMethod = 32
+
 // listenerLimits are what a listener type accepts.
 // Source: API Gateway quotas for REST APIs (URL length, header total).
 var listenerLimits = map[string]limits{
@@ -124,7 +127,7 @@ func (p *headParser) requestLine(line string) *refusal {
 	method, rest, ok := strings.Cut(line, " ")
 	target, version, ok2 := strings.Cut(rest, " ")
 	switch {
-	case !ok || !ok2 || !isToken(method) || len(method) > 32 || target == "":
+	case !ok || !ok2 || !isToken(method) || len(method) > maxMethod || target == "":
 		return badRequestLine
 	case version != "HTTP/1.1" && version != "HTTP/1.0":
 		if strings.HasPrefix(version, "HTTP/") && !strings.Contains(version, " ") {

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
 // responseWriter is the engine's side of a response, over net/http's.
@@ -15,7 +17,59 @@ type responseWriter struct {
 	aborted  bool
 	length   int64 // declared; -1: unknown
 	written  int64
+
+	patience *patience // over HTTP/2; HTTP/1 has wire's write deadline
 }
+
+// patience bounds how long an HTTP/2 client may leave its stream's window
+// shut: that costs the client nothing, and us a handler and a backend's
+// connection. net/http knows a deadline for the whole response only.
+type patience struct {
+	limit   time.Duration
+	control *http.ResponseController
+
+	mu      sync.Mutex
+	writing bool // only then is control good for anything
+	until   time.Time
+	timer   *time.Timer
+}
+
+// start is called before a write that may wait for the client, stop after it.
+func (p *patience) start() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writing, p.until = true, time.Now().Add(p.limit)
+	if p.timer == nil {
+		p.timer = time.AfterFunc(p.limit, p.end)
+	} else {
+		p.timer.Reset(p.limit)
+	}
+}
+
+func (p *patience) stop() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writing = false
+	p.timer.Stop()
+}
+
+// end resets the stream, so that the write that waits returns an error.
+func (p *patience) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.writing && !time.Now().Before(p.until) {
+		p.control.SetWriteDeadline(time.Now().Add(-time.Second))
+	}
+}
+
+// last bounds what net/http writes once the handler returned.
+func (p *patience) last() { p.control.SetWriteDeadline(time.Now().Add(p.limit)) }
 
 // engineFields are made by the engine and never taken from the pipeline.
 var engineFields = map[string]bool{
@@ -68,12 +122,18 @@ func (r *responseWriter) write(p []byte) (int, error) {
 	if r.bodyless {
 		return len(p), nil
 	}
+	r.patience.start()
 	n, err := r.w.Write(p)
+	r.patience.stop()
 	r.written += int64(n)
 	return n, err
 }
 
-func (r *responseWriter) flush() error { return r.control.Flush() }
+func (r *responseWriter) flush() error {
+	r.patience.start()
+	defer r.patience.stop()
+	return r.control.Flush()
+}
 
 func (r *responseWriter) abort() { r.aborted = true }
 

@@ -282,7 +282,10 @@ func (s *Server) serveHTTP1(w http.ResponseWriter, r *http.Request) {
 
 // serveHTTP2 is called by net/http for each HTTP/2 request.
 func (s *Server) serveHTTP2(w http.ResponseWriter, r *http.Request, facts *Conn) {
-	resp := &responseWriter{w: w, control: http.NewResponseController(w), bodyless: r.Method == http.MethodHead}
+	control := http.NewResponseController(w)
+	resp := &responseWriter{w: w, control: control, bodyless: r.Method == http.MethodHead,
+		patience: &patience{limit: s.opt.WriteTimeout, control: control}}
+	defer resp.patience.last()
 	x, refused := s.fromHTTP2(r, facts)
 	if refused != nil {
 		s.refuse(resp, refused, facts)
@@ -296,6 +299,9 @@ func (s *Server) fromHTTP2(r *http.Request, facts *Conn) (*Exchange, *refusal) {
 	limits := s.limits(facts.Listener)
 	if len(r.RequestURI) > limits.target {
 		return nil, longTarget
+	}
+	if !isToken(r.Method) || len(r.Method) > maxMethod { // net/http lets ":method: GET /x HTTP/1.1" pass
+		return nil, badRequestLine
 	}
 	if r.Method == http.MethodConnect {
 		return nil, noTunnel
