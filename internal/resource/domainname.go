@@ -44,7 +44,7 @@ func placeDomain(d *types.DomainName, at Place) {
 		case types.EndpointTypePrivate:
 			id := label(10, "private", name)
 			d.DomainNameId = aws.String(id)
-			d.DomainNameArn = aws.String("arn:aws:execute-api:" + at.Region + ":" + at.Account + ":/domainnames/" + name + "+" + id)
+			d.DomainNameArn = aws.String("arn:aws:apigateway:" + at.Region + ":" + at.Account + ":/domainnames/" + name + "+" + id)
 		}
 	}
 }
