@@ -171,11 +171,10 @@ func jsonValue(text []byte, path string) []string {
 		index := -1
 		switch {
 		case strings.HasPrefix(path, "['"):
-			end := strings.Index(path, "']")
-			if end < 0 {
+			var closed bool
+			if key, path, closed = strings.Cut(path[2:], "']"); !closed {
 				return nil
 			}
-			key, path = path[2:end], path[end+2:]
 		case path[0] == '[':
 			end := strings.IndexByte(path, ']')
 			if end < 0 {
