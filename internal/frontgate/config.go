@@ -84,6 +84,7 @@ func (cs *configs) make(n *snapshot.Name) (*tls.Config, error) {
 	}
 	n.Policy.Configure(c)
 	c.SetSessionTicketKeys(keys)
+	bindSessions(c)
 	return c, nil
 }
 
