@@ -110,6 +110,15 @@ func (c *conn) drain() {
 	}
 }
 
+func (c *conn) closeIdle() {
+	c.mu.Lock()
+	session := c.session
+	c.mu.Unlock()
+	if session != nil {
+		session.CloseIdle()
+	}
+}
+
 // stale says in what the connection breaks the policy now in force.
 func (c *conn) stale() error {
 	return c.govern(c.gate.names()).Policy.Tolerates(c.facts.Version, c.facts.Suite, c.facts.Group)

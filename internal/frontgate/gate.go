@@ -126,11 +126,7 @@ func newGate(o Options, names func() Names) *Gate {
 		empty:     make(chan struct{}),
 	}
 	g.server = httpwire.NewServer(httpwire.Options{
-		Handler: func(x *httpwire.Exchange) {
-			x.Conn.Used.Store(true)
-			o.Handler(x)
-		},
-		HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
+		Handler: o.Handler, HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
 		MaxHeaderBytes: o.MaxHeaderBytes, Log: o.Log,
 	})
 	return g

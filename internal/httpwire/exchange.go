@@ -105,8 +105,6 @@ type Conn struct {
 	// and what it had sent before it knew is still served. It is cleared before
 	// the change is acknowledged.
 	Moving atomic.Bool
-	// Used is set once a request has reached the handler.
-	Used atomic.Bool
 }
 
 // Exchange is one request and its response. It belongs to the goroutine that
