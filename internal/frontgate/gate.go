@@ -41,7 +41,7 @@ type Names interface {
 // Listener is one socket of the gate.
 type Listener struct {
 	net.Listener
-	Type        string // REGIONAL, EDGE or PRIVATE
+	Type        string // REGIONAL, EDGE, PRIVATE, or HTTP (plaintext)
 	VPC         string // PRIVATE: the VPC that requests come from
 	VPCEndpoint string // PRIVATE: and its VPC endpoint
 }
