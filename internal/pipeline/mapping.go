@@ -81,7 +81,7 @@ func (e *exchange) requestValues(s snapshot.Source) ([]string, *fault) {
 		if f != nil {
 			return nil, f
 		}
-		return jsonValue(body, s.Name), nil
+		return e.jsonValue(body, s.Name)
 	case "stageVariable":
 		if v, ok := e.stage.Variables[s.Name]; ok {
 			return []string{v}, nil
@@ -96,30 +96,31 @@ func (e *exchange) requestValues(s snapshot.Source) ([]string, *fault) {
 
 // responseValues reads the source of a response mapping. body returns the
 // backend's body, nil when there is none.
-func (e *exchange) responseValues(s snapshot.Source, h httpwire.Header, body []byte) []string {
+func (e *exchange) responseValues(s snapshot.Source, h httpwire.Header, body []byte) ([]string, *fault) {
 	switch s.Kind {
 	case "integration.header":
-		return last(h.Values(s.Name))
+		return last(h.Values(s.Name)), nil
 	case "integration.multivalueheader":
-		return h.Values(s.Name)
+		return h.Values(s.Name), nil
 	case "integration.body":
-		return jsonValue(body, s.Name)
+		return e.jsonValue(body, s.Name)
+	case "static", "stageVariable", "context":
+		return e.requestValues(s)
 	}
-	if s.Kind == "static" || s.Kind == "stageVariable" || s.Kind == "context" {
-		values, _ := e.requestValues(s) // these cannot fail
-		return values
-	}
-	return nil
+	return nil, nil
 }
 
 // mapResponse sets the headers that an integration response maps.
-func (e *exchange) mapResponse(r *snapshot.IntegrationResponse, from httpwire.Header, body []byte, h *httpwire.Header) {
+func (e *exchange) mapResponse(r *snapshot.IntegrationResponse, from httpwire.Header, body []byte, h *httpwire.Header) *fault {
 	for i := range r.Parameters {
 		m := &r.Parameters[i]
 		if m.Location != "header" || backgate.HopByHop(m.Name) || isOurs(m.Name) {
 			continue
 		}
-		values := e.responseValues(m.Source, from, body)
+		values, f := e.responseValues(m.Source, from, body)
+		if f != nil {
+			return f
+		}
 		if len(values) == 0 {
 			continue
 		}
@@ -130,6 +131,7 @@ func (e *exchange) mapResponse(r *snapshot.IntegrationResponse, from httpwire.He
 			}
 		}
 	}
+	return nil
 }
 
 // readsBody reports whether a response mapping looks into the backend's body.
@@ -147,6 +149,20 @@ func last(values []string) []string {
 		return values[len(values)-1:]
 	}
 	return values
+}
+
+// parsedSize is about how many bytes a parsed text takes for each of its own.
+const parsedSize = 8
+
+// jsonValue is the function jsonValue within what all requests may keep.
+func (e *exchange) jsonValue(text []byte, path string) ([]string, *fault) {
+	n := parsedSize * int64(len(text))
+	if !e.keep(n) {
+		return nil, busy()
+	}
+	values := jsonValue(text, path)
+	e.release(n)
+	return values, nil
 }
 
 // jsonValue returns what a path ($.a.b[0], a.b, $['a']) leads to in a JSON

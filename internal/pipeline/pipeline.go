@@ -43,6 +43,7 @@ type Pipeline struct {
 	current func() configuration
 	log     *quietLog
 	pool    sync.Pool // *exchange
+	memory  memory    // of bodies
 }
 
 // configuration is what a request asks of its snapshot.
@@ -60,6 +61,7 @@ func New(o Options) *Pipeline {
 		o.Now = time.Now
 	}
 	p := &Pipeline{options: o, log: newQuietLog(o.Log, o.Now)}
+	p.memory.limit = maxKept
 	p.current = func() configuration { return o.Snapshot() }
 	p.pool.New = func() any { return new(exchange) }
 	return p
@@ -122,6 +124,7 @@ func (e *exchange) end() {
 	}
 	e.p.options.Metrics.Request(api, stage, e.status)
 	p := e.p
+	e.release(e.kept)
 	e.reset()
 	p.pool.Put(e)
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -44,7 +45,7 @@ func (e *exchange) proxy(in *snapshot.Integration) *fault {
 	if r.ContentLength != 0 {
 		r.Body = e.body
 		if e.bufferedSet {
-			r.Body, r.ContentLength = strings.NewReader(string(e.buffered)), int64(len(e.buffered))
+			r.Body, r.ContentLength = bytes.NewReader(e.buffered), int64(len(e.buffered))
 		}
 	}
 	resp, cancel, f := e.ask(in, &r)
