@@ -200,13 +200,16 @@ func (c *conn) leaf(cs tls.ConnectionState) *x509.Certificate {
 	if c.cert != nil {
 		return c.cert.Leaf
 	}
-	for _, cert := range c.name.Certificates {
+	certificates := c.name.CertificatesAt(c.atEdge())
+	for _, cert := range certificates {
 		if cs.Version == tls.VersionTLS13 || suiteTakes(cs.CipherSuite, keyType(cert.Leaf)) {
 			return cert.Leaf
 		}
 	}
-	return c.name.Certificates[0].Leaf
+	return certificates[0].Leaf
 }
+
+func (c *conn) atEdge() bool { return c.listener.Type == "EDGE" }
 
 // suiteTakes reports whether a suite below TLS 1.3 goes with a key.
 func suiteTakes(suite uint16, key string) bool {
