@@ -50,6 +50,7 @@ func (p *process) background(t *testing.T, api string) chan answer {
 
 // TERM stops accepting at once, lets the request under way finish, exits 0.
 func TestTermDrains(t *testing.T) {
+	t.Parallel()
 	url, asked, release := slowBackend(t)
 	p := start(t, t.TempDir(), "--allow-backend", "127.0.0.0/8")
 	got := p.background(t, p.proxyAPI(t, url))
@@ -78,6 +79,7 @@ func TestTermDrains(t *testing.T) {
 
 // A second TERM ends a drain that takes too long; nothing stored is lost.
 func TestSecondTerm(t *testing.T) {
+	t.Parallel()
 	url, asked, release := slowBackend(t)
 	defer release()
 	p := start(t, t.TempDir(), "--allow-backend", "127.0.0.0/8")
@@ -104,6 +106,7 @@ func TestSecondTerm(t *testing.T) {
 // kill -9 leaves runtime.json behind; the next start replaces it, and a start
 // that fails takes it away, for it names ports that are nobody's.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir())
 	api := p.proxyAPI(t, "https://127.0.0.1:1/")
 	p.signal(t, syscall.SIGKILL)
@@ -128,6 +131,7 @@ func TestKill(t *testing.T) {
 // A second process on the same folder is told why it cannot have it, and does
 // the first one no harm.
 func TestLocked(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "--quickstart")
 	files := tree(t, p.dir)
 	code, said := refused(t, p.dir, "--quickstart")
@@ -163,6 +167,7 @@ func tree(t *testing.T, dir string) string {
 
 // HUP applies what it can, names the rest, and a bad file changes nothing.
 func TestHUP(t *testing.T) {
+	t.Parallel()
 	backend := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer backend.Close()
 	dir := t.TempDir()
@@ -415,6 +420,7 @@ func quickstartID(t *testing.T, p *process) string {
 // The quickstart again on the same folder: the same API, on new backends, and
 // a guide that is true although its owner changed it.
 func TestQuickstartAgain(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "--quickstart")
 	id := quickstartID(t, p)
 	guide := func(says ...string) {

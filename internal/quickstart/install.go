@@ -155,7 +155,7 @@ func (f *Farm) guide(r gateway.Runtime, c config.Config, api *apigateway.GetRest
 Logs are in %s; stop with Ctrl-C.
 
 Point the AWS CLI and SDKs at it:
-  export AWS_ENDPOINT_URL=%[1]s AWS_SHARED_CREDENTIALS_FILE=%[6]s AWS_REGION=%[7]s AWS_DEFAULT_REGION=%[7]s
+  export AWS_ENDPOINT_URL=%[1]s AWS_SHARED_CREDENTIALS_FILE=%[6]s AWS_PROFILE=default AWS_REGION=%[7]s AWS_DEFAULT_REGION=%[7]s
   aws apigateway get-rest-apis
 
 This works (%[8]s, %[9]s):
