@@ -27,6 +27,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -129,8 +130,14 @@ func (g *Gate) transport(t *trust, skip bool) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
-		Proxy:       nil, // never from the environment
-		DialContext: dialer.DialContext,
+		Proxy: nil, // never from the environment
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			raw, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &pooled{Conn: raw}, nil
+		},
 		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return g.dialTLS(ctx, t, dialer, skip, network, addr)
 		},
@@ -176,7 +183,7 @@ func (g *Gate) dialTLS(ctx context.Context, t *trust, dialer *net.Dialer, skip b
 		}
 		return nil, handshakeError(err)
 	}
-	return c, nil
+	return &pooled{Conn: c}, nil
 }
 
 // Do sends r and returns the answer's head; the body is streamed. The error is
@@ -188,7 +195,7 @@ func (g *Gate) Do(ctx context.Context, r *Request) (*Response, error) {
 	if r.InsecureSkipVerification {
 		pool = t.skipped
 	}
-	req, body, err := r.build(ctx)
+	req, body, err := r.build(httptrace.WithClientTrace(ctx, traced))
 	if err != nil {
 		return nil, &Error{Kind: InvalidAddress, Host: r.Host, Cause: err}
 	}
