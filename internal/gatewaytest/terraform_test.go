@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/acm"
@@ -73,7 +74,9 @@ func (tf terraform) run(t *testing.T, want int, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "terraform", append(args, "-no-color")...)
 	cmd.Dir, cmd.Env = tf.dir, tf.env
+	began := time.Now()
 	out, err := cmd.CombinedOutput()
+	t.Logf("terraform %s: %v", args[0], time.Since(began).Round(time.Millisecond))
 	if got := cmd.ProcessState.ExitCode(); err != nil && got < 0 || got != want {
 		t.Fatalf("terraform %s: exit code %d, want %d (%v)\n%s", strings.Join(args, " "), got, want, err, out)
 	}
