@@ -29,8 +29,9 @@ import (
 	"github.com/sallyport/sallyport/internal/pki"
 )
 
-// patience bounds every wait for another process.
-const patience = 30 * time.Second
+// patience bounds every wait for another process, generously: with the race
+// detector on a busy machine a start takes many seconds.
+const patience = 2 * time.Minute
 
 // freePorts makes serve listen where nobody does.
 var freePorts = []string{"--admin", "127.0.0.1:0", "--listen", "REGIONAL=127.0.0.1:0", "--listen", "EDGE=127.0.0.1:0", "--listen", "PRIVATE=127.0.0.1:0"}
