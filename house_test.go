@@ -19,7 +19,7 @@ const module = "github.com/sallyport/sallyport/"
 var arrows = map[string][]string{
 	"cmd/sallyport":                          {"internal/config", "internal/gateway", "internal/quickstart", "internal/telemetry", "tlspolicy"},
 	"bench/sidebyside":                       {"internal/pki"},
-	"internal/quickstart":                    {"internal/config", "internal/gateway", "internal/pki"},
+	"internal/quickstart":                    {"internal/config", "internal/gateway", "internal/pki", "tlspolicy"},
 	"internal/gatewaytest":                   {"internal/config", "internal/gateway", "internal/pki", "internal/telemetry", "tlspolicy"},
 	"internal/gateway":                       {"internal/backgate", "internal/config", "internal/controlplane", "internal/controlplane/acm", "internal/controlplane/apigateway", "internal/controlplane/sts", "internal/frontgate", "internal/httpwire", "internal/pipeline", "internal/pki", "internal/snapshot", "internal/store", "internal/store/bolt", "internal/telemetry", "tlspolicy"},
 	"internal/controlplane":                  {"internal/awsapi", "internal/resource", "internal/sigv4", "internal/store", "internal/pki"},

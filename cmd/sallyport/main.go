@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -33,6 +34,9 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stder
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	// net/http prints there what a backend sends unasked, up to 4 KiB each time:
+	// a stranger's bytes, as often as it likes. Our own log is not this one.
+	log.SetOutput(io.Discard)
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)

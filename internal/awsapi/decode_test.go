@@ -94,6 +94,9 @@ func TestDecodeRefuses(t *testing.T) {
 		{"CreateRestApi", `{"name":"pets","future":{"a":[1,true,null,"x"]}}`, "", ""},
 
 		{"CreateRestApi", `{"name":"pets"`, serialization, "not well-formed"},
+		{"CreateRestApi", `{"name":`, serialization, "not well-formed JSON at byte 8"},
+		{"CreateRestApi", `{"name":}`, serialization, "not well-formed JSON at byte 8"},
+		{"CreateRestApi", `{"tags":'a'}`, serialization, "not well-formed JSON at byte 8"},
 		{"CreateRestApi", `{"name":"pets"} x`, serialization, "not well-formed"},
 		{"CreateRestApi", `{"name":"pets"}{}`, serialization, "not well-formed"},
 		{"CreateRestApi", `{"name":"pets",}`, serialization, "not well-formed"},

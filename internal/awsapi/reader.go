@@ -45,8 +45,10 @@ func (r *reader) malformed() *Error {
 
 // mismatch says that the JSON value at hand does not fit the member.
 func (r *reader) mismatch(want string) *Error {
-	got := "NUMBER_VALUE"
+	var got string
 	switch r.peek() {
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		got = "NUMBER_VALUE"
 	case '"':
 		got = "STRING_VALUE"
 	case 't':
@@ -59,6 +61,8 @@ func (r *reader) mismatch(want string) *Error {
 		got = "A structure or map"
 	case '[':
 		got = "A list"
+	default: // no value begins so, or the document ends here
+		return r.malformed()
 	}
 	return r.at(got + " can not be converted to " + want)
 }

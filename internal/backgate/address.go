@@ -28,7 +28,7 @@ var special = []struct {
 	{netip.MustParsePrefix("::1/128"), "loopback"},
 	{netip.MustParsePrefix("fe80::/10"), "link-local"},
 	{netip.MustParsePrefix("fec0::/10"), "site-local"},
-	{netip.MustParsePrefix("fd00:ec2::254/128"), "metadata"},
+	{netip.MustParsePrefix("fd00:ec2::/32"), "metadata"}, // instances, tasks, pods
 	{netip.MustParsePrefix("fd20:ce::254/128"), "metadata"},
 	{netip.MustParsePrefix("ff00::/8"), "multicast"},
 }

@@ -69,7 +69,7 @@ func authority(name string) func(*x509.Certificate) {
 }
 
 func expired(c *x509.Certificate) {
-	c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
+	c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-12*time.Hour)
 }
 
 func early(c *x509.Certificate) {

@@ -206,6 +206,7 @@ func TestAddresses(t *testing.T) {
 		{"fe80::1", nil, true},
 		{"fe80::1%eth0", nil, true},
 		{"fd00:ec2::254", nil, true},
+		{"fd00:ec2::23", nil, true}, // credentials of pods
 		{"ff02::1", nil, true},
 		{"::ffff:127.0.0.1", nil, true},
 		{"::ffff:169.254.169.254", nil, true},

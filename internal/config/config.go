@@ -49,7 +49,7 @@ type Config struct {
 
 // Listener is one first-gate listener.
 type Listener struct {
-	Type string // REGIONAL, EDGE or PRIVATE
+	Type string // REGIONAL, EDGE, PRIVATE or HTTP
 	Addr string // host:port; port 0 picks a free one
 }
 
@@ -79,15 +79,16 @@ var (
 	vpcePattern   = regexp.MustCompile(`^vpce-[0-9a-f]{8,17}$`)
 )
 
-// listenerTypes are the endpoint types a listener may serve.
-var listenerTypes = []string{"REGIONAL", "EDGE", "PRIVATE"}
+// listenerTypes are the endpoint types a listener may serve, and HTTP for what
+// may be asked for in plaintext: nothing yet, so that every request gets 403.
+var listenerTypes = []string{"REGIONAL", "EDGE", "PRIVATE", "HTTP"}
 
 // Keys lists every setting in the order in which help texts show them.
 var Keys = []Key{
 	{Name: "data-dir", Value: "DIR", Default: []string{"sallyport-data"}, Help: "folder for configuration, keys and logs", set: func(c *Config, v []string) error { return absolute(&c.DataDir, v[0]) }},
 	{Name: "seal-key", Value: "FILE", Help: "key that seals secrets at rest (default DIR/seal.key)", set: func(c *Config, v []string) error { return absolute(&c.SealKey, v[0]) }},
 	{Name: "admin", Value: "ADDR", Default: []string{"127.0.0.1:4566"}, Help: "address of the control plane (AWS API), health and metrics", set: func(c *Config, v []string) error { c.Admin = v[0]; return hostPort(v[0]) }},
-	{Name: "listen", Value: "TYPE=ADDR", List: true, Default: []string{"REGIONAL=127.0.0.1:8443", "EDGE=127.0.0.1:8444", "PRIVATE=127.0.0.1:8445"}, Pattern: `^(REGIONAL|EDGE|PRIVATE)=.+$`, Help: "first-gate listener; naming a type replaces its default address", set: setListen},
+	{Name: "listen", Value: "TYPE=ADDR", List: true, Default: []string{"REGIONAL=127.0.0.1:8443", "EDGE=127.0.0.1:8444", "PRIVATE=127.0.0.1:8445"}, Pattern: `^(REGIONAL|EDGE|PRIVATE|HTTP)=.+$`, Help: "first-gate listener; naming a type replaces its default address", set: setListen},
 	{Name: "region", Value: "REGION", Default: []string{"us-east-1"}, Pattern: regionPattern.String(), Help: "AWS Region in host names and ARNs", set: func(c *Config, v []string) error {
 		c.Region = v[0]
 		return match(regionPattern, v[0], "a Region such as eu-central-1")
@@ -175,8 +176,6 @@ func setListen(c *Config, values []string) error {
 		switch {
 		case !ok:
 			return fmt.Errorf("%q is not TYPE=ADDR, such as REGIONAL=127.0.0.1:8443", v)
-		case typ == "HTTP":
-			return fmt.Errorf("listener type HTTP serves search domains, which this version does not have yet; remove it")
 		case !slices.Contains(listenerTypes, typ):
 			return fmt.Errorf("listener type %q is none of %s", typ, strings.Join(listenerTypes, ", "))
 		case seen[typ]:

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -81,15 +82,25 @@ func TestRefused(t *testing.T) {
 		{"region: Mars\n", `:1: region: "Mars" is not a Region`},
 		{"account-id: 12\n", `:1: account-id: "12" is not 12 digits`},
 		{"admin: nowhere\n", `:1: admin: "nowhere" is not HOST:PORT`},
-		{"listen: [FOO=127.0.0.1:1]\n", `:1: listen: listener type "FOO" is none of REGIONAL, EDGE, PRIVATE`},
+		{"listen: [FOO=127.0.0.1:1]\n", `:1: listen: listener type "FOO" is none of REGIONAL, EDGE, PRIVATE, HTTP`},
 		{"listen: [EDGE=127.0.0.1:1, EDGE=127.0.0.1:2]\n", "listener type EDGE is given twice"},
-		{"listen: HTTP=127.0.0.1:80\n", "search domains"},
 		{"listen:\n  REGIONAL: 127.0.0.1:1\n", ":2: listen: want a value or a list of values"},
 		{"allow-backend: 300.0.0.0/8\n", `"300.0.0.0/8" is not a CIDR range`},
 		{"propagation-delay: 15\n", `"15" is not a duration`},
 		{"domain-suffix: [.example]\n", "without a leading dot"},
 		{"- a\n- b\n", ":1: want a mapping"},
-		{"region: \"eu\n", ":"},
+		{"region: \"eu\n", ":2: found unexpected end of stream"},
+		{"region: eu-west-1\n\tadmin: x\n", ":2: found a tab character that violates indentation"},
+		{"region: &a *b\n", ":1: "},
+		{"\x01", ":1: control characters are not allowed"},
+		{"region: eu-west-1\n---\nadmin: 127.0.0.1:0\n", ":2: a second YAML document begins"},
+		{"admin: [::1]:0\n", ":1: "},
+		{"admin: '::1:0'\n", "is not HOST:PORT"},
+		{"admin: 127.0.0.1:65536\n", "no port between 0 and 65535"},
+		{"listen: REGIONAL\n", `"REGIONAL" is not TYPE=ADDR`},
+		{"trust-bundle: ''\n", "the path is empty"},
+		{"region:\n", ":1: region: want one plain value"},
+		{"quickstart: [true]\n", ":1: quickstart: want one plain value"},
 		{"quickstart: maybe\n", "neither true nor false"},
 		{"vpc-id: 12\n", "is not a VPC id"},
 	} {
@@ -101,6 +112,28 @@ func TestRefused(t *testing.T) {
 	}
 	if _, err := Load(Sources{File: "/nonexistent.yaml"}); err == nil {
 		t.Error("a missing file was accepted")
+	}
+}
+
+// Only what the command line says is a mistake of the command line.
+func TestFlagError(t *testing.T) {
+	path := write(t, "region: Mars\n")
+	env := func(k string) (string, bool) { return "", k == "SALLYPORT_REGION" }
+	for what, s := range map[string]Sources{"file": {File: path}, "environment": {Getenv: env}} {
+		if _, err := Load(s); err == nil || errors.As(err, &FlagError{}) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := Load(Sources{File: path, Getenv: env, Flags: map[string][]string{"region": {"Venus"}}}); !errors.As(err, &FlagError{}) || !strings.Contains(err.Error(), `flag --region: "Venus"`) {
+		t.Errorf("flag: %v", err)
+	}
+}
+
+func TestUnknownEnv(t *testing.T) {
+	got := UnknownEnv([]string{"SALLYPORT_REGION=x", "SALLYPORT_REGOIN=x", "SALLYPORT_SERVICE_PORT_HTTP=1", "PATH=x", "SALLYPORT_="})
+	want := []string{`SALLYPORT_REGOIN (did you mean "region"?)`, "SALLYPORT_SERVICE_PORT_HTTP", "SALLYPORT_"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
 	}
 }
 

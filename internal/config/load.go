@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,10 @@ type Sources struct {
 	Getenv func(key string) (string, bool) // nil: no environment
 	File   string                          // "": none
 }
+
+// FlagError is a value on the command line that Load refuses; all else that it
+// refuses is in the file or the environment.
+type FlagError struct{ error }
 
 // Load merges the sources and checks the result. Its error joins one line per
 // problem; a problem of the file starts with FILE:LINE.
@@ -60,7 +65,11 @@ func Load(s Sources) (Config, error) {
 			continue
 		}
 		if err := k.set(&c, slices.Clone(values)); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", where, err))
+			err = fmt.Errorf("%s: %w", where, err)
+			if _, ok := s.Flags[k.Name]; ok {
+				err = FlagError{err}
+			}
+			problems = append(problems, err)
 		}
 		c.written[k.Name] = values
 	}
@@ -95,9 +104,16 @@ func readFile(path string) (map[string]entry, error) {
 // parse reads the YAML text of a configuration file: one mapping whose keys
 // are those of Keys and whose values are scalars or lists of scalars.
 func parse(path string, data []byte) (map[string]entry, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, fmt.Errorf("%s:%s", path, strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "line "))
+	var doc, second yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	if err := decoder.Decode(&doc); err != nil && err != io.EOF {
+		return nil, yamlError(path, err)
+	}
+	switch err := decoder.Decode(&second); {
+	case err == nil: // its settings would be lost without a word
+		return nil, fmt.Errorf("%s:%d: a second YAML document begins; put all settings into one", path, second.Line)
+	case err != io.EOF:
+		return nil, yamlError(path, err)
 	}
 	if doc.Kind == 0 {
 		return nil, nil // an empty file sets nothing
@@ -132,6 +148,15 @@ func parse(path string, data []byte) (map[string]entry, error) {
 	return entries, errors.Join(problems...)
 }
 
+// yamlError is FILE:LINE: REASON; where the parser knows no line, 1.
+func yamlError(path string, err error) error {
+	reason, hasLine := strings.CutPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "line ")
+	if !hasLine {
+		reason = "1: " + reason
+	}
+	return fmt.Errorf("%s:%s", path, reason)
+}
+
 func scalars(k *Key, n *yaml.Node) ([]string, error) {
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
@@ -159,6 +184,22 @@ func splitList(s string) []string {
 		}
 	}
 	return vs
+}
+
+// UnknownEnv returns the names in environ ("NAME=value") that begin like ours
+// but are no setting's, each with the setting that it may have meant. They are
+// no error: a cluster puts names such as SALLYPORT_PORT there for its own use.
+func UnknownEnv(environ []string) []string {
+	var unknown []string
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		rest, ok := strings.CutPrefix(name, "SALLYPORT_")
+		if !ok || slices.ContainsFunc(Keys, func(k Key) bool { return k.Env() == name }) {
+			continue
+		}
+		unknown = append(unknown, name+suggest(strings.ReplaceAll(strings.ToLower(rest), "_", "-")))
+	}
+	return unknown
 }
 
 // suggest names the nearest key for a misspelt one.

@@ -24,6 +24,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -266,16 +267,31 @@ func (c *exchange) verify() error {
 	}
 	c.scope = scope
 	if c.service == nil {
-		return unknownService(scope.Service)
+		return unknownService(scope.Service, operationOf(c.r, c.body))
 	}
 	return nil
 }
 
-// unknownService names the service in an error that every client can show.
-func unknownService(name string) *awsapi.Error {
+// operationOf says, without any service's tables, what a call asks for: the
+// operation where the protocol names it, else method and path.
+func operationOf(r *http.Request, body []byte) string {
+	if target := r.Header.Get("X-Amz-Target"); target != "" {
+		return target[strings.LastIndexByte(target, '.')+1:]
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if form, err := url.ParseQuery(string(body)); err == nil && form.Get("Action") != "" {
+			return form.Get("Action")
+		}
+	}
+	return r.Method + " " + r.URL.EscapedPath()
+}
+
+// unknownService names service and operation in an error that every client can
+// show.
+func unknownService(name, operation string) *awsapi.Error {
 	return &awsapi.Error{
 		Code:    "UnknownServiceException",
-		Message: fmt.Sprintf("Sallyport does not speak the service %q.", clip(name)),
+		Message: fmt.Sprintf("Sallyport does not speak the service %q, so it does not implement %s.", clip(name), clip(operation)),
 		Status:  http.StatusBadRequest,
 	}
 }

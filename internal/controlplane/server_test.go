@@ -143,8 +143,9 @@ func TestRefusals(t *testing.T) {
 		{"unsigned, ACM's form", call{method: "POST", path: "/", body: `{}`, service: "-", header: target("CertificateManager.ListCertificates")}, 403, "MissingAuthenticationTokenException", ""},
 		{"unsigned, STS's form", call{method: "POST", path: "/", body: `Action=GetCallerIdentity`, service: "-", header: form}, 403, "MissingAuthenticationTokenException", ""},
 
-		{"unknown service", call{method: "GET", path: "/", service: "s3"}, 400, "UnknownServiceException", `"s3"`},
-		{"unknown service in JSON 1.1", call{method: "POST", path: "/", body: "{}", service: "dynamodb", header: target("DynamoDB_20120810.ListTables")}, 400, "UnknownServiceException", `"dynamodb"`},
+		{"unknown service", call{method: "GET", path: "/", service: "s3"}, 400, "UnknownServiceException", `"s3", so it does not implement GET /.`},
+		{"unknown service in Query", call{method: "POST", path: "/", body: "Action=ListUsers&Version=2010-05-08", service: "iam", header: form}, 400, "UnknownServiceException", `"iam", so it does not implement ListUsers.`},
+		{"unknown service in JSON 1.1", call{method: "POST", path: "/", body: "{}", service: "dynamodb", header: target("DynamoDB_20120810.ListTables")}, 400, "UnknownServiceException", `"dynamodb", so it does not implement ListTables.`},
 		{"unknown path", call{method: "GET", path: "/nothing/here"}, 403, "MissingAuthenticationTokenException", ""},
 		{"unknown target", call{method: "POST", path: "/", body: "{}", service: "acm", header: target("CertificateManager.Nothing")}, 400, "UnknownOperationException", ""},
 		{"unknown action", call{method: "POST", path: "/", body: "Action=Nothing&Version=2011-06-15", service: "sts", header: form}, 400, "InvalidAction", "Nothing"},

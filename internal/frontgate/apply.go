@@ -15,9 +15,9 @@ const (
 	// what they sent before they knew. GOAWAY takes far less to go out; a busy
 	// machine may need the rest to get to the streams before it.
 	moveTime = 5 * time.Millisecond
-	// settleTime bounds the wait of Apply for handshakes under way and for the
-	// first request of connections that were just opened.
-	settleTime = 50 * time.Millisecond
+	// settleTime bounds the wait of Apply for handshakes under way and for
+	// HTTP/1.1 connections to answer what they have and close.
+	settleTime = 100 * time.Millisecond
 	settleTick = 250 * time.Microsecond
 )
 
@@ -89,8 +89,8 @@ func (g *Gate) move(c *conn) {
 }
 
 // settle waits, within bounds, until what was under way at the swap has had
-// its turn: handshakes that chose the old rule, the first request of
-// connections just opened, the streams sent before a GOAWAY was read. Then it
+// its turn: handshakes that chose the old rule, requests on the connections
+// that were opened under it, streams sent before a GOAWAY was read. Then it
 // ends their grace: from there on Admit refuses what they still send.
 func (g *Gate) settle() {
 	tick := time.NewTicker(settleTick)
@@ -110,8 +110,11 @@ func (g *Gate) settle() {
 		<-tick.C
 	}
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.endSwap()
+	moved := g.endSwap()
+	g.mu.Unlock()
+	for _, c := range moved {
+		c.closeIdle()
+	}
 }
 
 // unsettled reports whether anything of the old rule still has its turn to
@@ -136,15 +139,16 @@ func (g *Gate) unsettled() bool {
 	return false
 }
 
-// endSwap forgets the swap, if there is one. The caller holds mu.
-func (g *Gate) endSwap() {
+// endSwap forgets the swap, if there is one, and returns the connections whose
+// grace ends with it: one that a client keeps in its pool unused would only
+// earn its first request a 421; closed, it makes the client open another. The
+// caller holds mu.
+func (g *Gate) endSwap() []*conn {
 	if g.swap == nil {
-		return
+		return nil
 	}
-	for _, c := range g.swap.moving {
-		// Clients open connections that they use later, if ever: then it would
-		// be too late, and a close is something they can deal with.
-		c.closeIdle()
+	moved := g.swap.moving
+	for _, c := range moved {
 		c.facts.Moving.Store(false)
 	}
 	select {
@@ -153,6 +157,7 @@ func (g *Gate) endSwap() {
 		close(g.swap.done)
 	}
 	g.swap = nil
+	return moved
 }
 
 // waitForSwap returns when no change of sni is about to come into force, so

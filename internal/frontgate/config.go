@@ -84,6 +84,7 @@ func (cs *configs) make(n *snapshot.Name) (*tls.Config, error) {
 	}
 	n.Policy.Configure(c)
 	c.SetSessionTicketKeys(keys)
+	bindSessions(c)
 	return c, nil
 }
 
@@ -94,11 +95,12 @@ var errNoCertificate = errors.New("no certificate that the client can use")
 func pickCertificate(n *snapshot.Name, info *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	nameless := *info
 	nameless.ServerName = ""
-	for _, cert := range n.Certificates {
+	c, _ := info.Context().Value(connKey{}).(*conn)
+	for _, cert := range n.CertificatesAt(c != nil && c.atEdge()) {
 		if nameless.SupportsCertificate(cert) != nil {
 			continue
 		}
-		if c, ok := info.Context().Value(connKey{}).(*conn); ok {
+		if c != nil {
 			c.cert = cert
 		}
 		return cert, nil

@@ -72,6 +72,13 @@ func (c *conn) run() {
 			c.gate.log.Error("panic on a connection", "panic", p, "peer", c.log.Peer, "stack", string(debug.Stack()))
 		}
 	}()
+	if c.listener.Type == "HTTP" {
+		// Nothing of this version may be plain: Admit refuses every request.
+		c.facts = &httpwire.Conn{ID: c.id, Listener: c.listener.Type, Peer: addrPort(c.raw.RemoteAddr()), Local: addrPort(c.raw.LocalAddr())}
+		c.gate.enter(c)
+		c.serve(c.raw)
+		return
+	}
 	reason, ok := c.handshake()
 	if ok {
 		c.gate.enter(c)
@@ -89,7 +96,12 @@ func (c *conn) run() {
 		return
 	}
 	c.raw.SetDeadline(time.Time{})
-	session := c.gate.server.Serve(c.tls.Conn, c.facts)
+	c.serve(c.tls.Conn)
+}
+
+// serve carries HTTP over wire until the connection ends.
+func (c *conn) serve(wire net.Conn) {
+	session := c.gate.server.Serve(wire, c.facts)
 	c.mu.Lock()
 	c.session = session
 	draining := c.draining
@@ -199,13 +211,16 @@ func (c *conn) leaf(cs tls.ConnectionState) *x509.Certificate {
 	if c.cert != nil {
 		return c.cert.Leaf
 	}
-	for _, cert := range c.name.Certificates {
+	certificates := c.name.CertificatesAt(c.atEdge())
+	for _, cert := range certificates {
 		if cs.Version == tls.VersionTLS13 || suiteTakes(cs.CipherSuite, keyType(cert.Leaf)) {
 			return cert.Leaf
 		}
 	}
-	return c.name.Certificates[0].Leaf
+	return certificates[0].Leaf
 }
+
+func (c *conn) atEdge() bool { return c.listener.Type == "EDGE" }
 
 // suiteTakes reports whether a suite below TLS 1.3 goes with a key.
 func suiteTakes(suite uint16, key string) bool {

@@ -41,7 +41,7 @@ type Names interface {
 // Listener is one socket of the gate.
 type Listener struct {
 	net.Listener
-	Type        string // REGIONAL, EDGE or PRIVATE
+	Type        string // REGIONAL, EDGE, PRIVATE, or HTTP (plaintext)
 	VPC         string // PRIVATE: the VPC that requests come from
 	VPCEndpoint string // PRIVATE: and its VPC endpoint
 }
@@ -126,11 +126,7 @@ func newGate(o Options, names func() Names) *Gate {
 		empty:     make(chan struct{}),
 	}
 	g.server = httpwire.NewServer(httpwire.Options{
-		Handler: func(x *httpwire.Exchange) {
-			x.Conn.Used.Store(true)
-			o.Handler(x)
-		},
-		HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
+		Handler: o.Handler, HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
 		MaxHeaderBytes: o.MaxHeaderBytes, Log: o.Log,
 	})
 	return g

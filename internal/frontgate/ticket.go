@@ -1,11 +1,14 @@
 package frontgate
 
 import (
+	"bytes"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/snapshot"
@@ -17,6 +20,32 @@ const (
 	// one after seven days as well.
 	ticketSecrets = 7
 )
+
+// sessionName marks what bindSessions adds to a session.
+const sessionName = "sallyport name "
+
+// bindSessions makes c resume a session only under the very server name that
+// it was opened with: a wildcard stands for many, and they share keys.
+// Source: RFC 6066, section 3.
+func bindSessions(c *tls.Config) {
+	c.WrapSession = func(cs tls.ConnectionState, s *tls.SessionState) ([]byte, error) {
+		s.Extra = append(s.Extra, []byte(sessionName+snapshot.NormalizeHost(cs.ServerName)))
+		return c.EncryptTicket(cs, s)
+	}
+	c.UnwrapSession = func(ticket []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+		s, err := c.DecryptTicket(ticket, cs)
+		if s == nil || err != nil {
+			return nil, err
+		}
+		want := []byte(sessionName + snapshot.NormalizeHost(cs.ServerName))
+		if !slices.ContainsFunc(s.Extra, func(e []byte) bool { return bytes.Equal(e, want) }) {
+			return nil, nil // a full handshake
+		}
+		// The next ticket carries what this one did, and its own mark once.
+		s.Extra = slices.DeleteFunc(s.Extra, func(e []byte) bool { return bytes.Equal(e, want) })
+		return s, nil
+	}
+}
 
 // secrets are what ticket keys are derived from: one a day, in memory alone.
 // A restart forgets them, and every client makes one full handshake.

@@ -95,6 +95,22 @@ func TestTicketsStayInTheirPlace(t *testing.T) {
 	}
 }
 
+// A wildcard is one name with many server names; a session is of one of them.
+func TestTicketsUnderAWildcard(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		g := start(t, newTable(t, name(t, "*.example.com", pfs, snapshot.Basic, regional, 1)), nil)
+		cache := &oneSession{}
+		for _, step := range []struct {
+			sni  string
+			want bool
+		}{{"a.example.com", false}, {"a.example.com", true}, {"A.Example.Com", true}, {"b.example.com", false}, {"b.example.com", true}, {"a.example.com", false}} {
+			if got, err := g.visit(step.sni, cache, version); err != nil || got != step.want {
+				t.Errorf("%s, %s: resumed %v, %v, want %v", tls.VersionName(version), step.sni, got, err, step.want)
+			}
+		}
+	}
+}
+
 // Keys rotate daily, and a ticket lives seven days.
 func TestTicketRotation(t *testing.T) {
 	var clock atomic.Int64

@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -48,12 +49,19 @@ type Options struct {
 	Config config.Config
 	Log    *slog.Logger
 	Now    func() time.Time // nil: time.Now
-	Ready  func(Runtime)    // called once by Run, when everything is served; may be nil
+	// Prepare is called once by Run, when everything is served but before
+	// /readyz and runtime.json say so; its error ends Run. May be nil.
+	Prepare func(context.Context, Runtime) error
+	// Ready is called once by Run, when all say that it is ready. May be nil.
+	Ready func(Runtime)
+	// Roots are trusted for backends beside the system's and the bundles'.
+	Roots []*x509.Certificate
 }
 
 // Gateway is a running gateway. Its methods are safe for concurrent use.
 type Gateway struct {
 	log         *slog.Logger
+	prepare     func(context.Context, Runtime) error
 	tellReady   func(Runtime)
 	ca          *pki.CA
 	store       *bolt.Store
@@ -67,6 +75,7 @@ type Gateway struct {
 	listeners   []frontgate.Listener
 	ready       atomic.Bool
 	runtime     Runtime
+	roots       []*x509.Certificate // Options.Roots
 
 	mu     sync.Mutex
 	config config.Config // as last applied
@@ -79,7 +88,7 @@ func Open(ctx context.Context, o Options) (g *Gateway, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	g = &Gateway{log: o.Log, tellReady: o.Ready, config: c}
+	g = &Gateway{log: o.Log, prepare: o.Prepare, tellReady: o.Ready, roots: o.Roots, config: c}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Close())
@@ -90,16 +99,20 @@ func Open(ctx context.Context, o Options) (g *Gateway, err error) {
 	if err := pki.MakeDir(c.DataDir); err != nil {
 		return g, fmt.Errorf("data folder: %w", err)
 	}
+	if err := checkOwn(c.DataDir); err != nil {
+		return g, fmt.Errorf("data folder: %w", err)
+	}
+	// The store's lock keeps a second process out of the folder: what comes
+	// before it must not touch a file that the first one uses.
+	if g.store, err = bolt.Open(filepath.Join(c.DataDir, "sallyport.db"), bolt.Options{}); err != nil {
+		return g, err
+	}
 	g.runtime.path = filepath.Join(c.DataDir, "runtime.json")
 	if err := g.runtime.remove(); err != nil {
 		return g, err
 	}
 	sealer, err := pki.OpenSealKey(c.SealKey)
 	if err != nil {
-		return g, err
-	}
-	// The store comes early: its lock keeps a second process out of the folder.
-	if g.store, err = bolt.Open(filepath.Join(c.DataDir, "sallyport.db"), bolt.Options{}); err != nil {
 		return g, err
 	}
 	credentials, err := pki.EnsureCredentials(filepath.Join(c.DataDir, "credentials"))
@@ -118,7 +131,7 @@ func Open(ctx context.Context, o Options) (g *Gateway, err error) {
 	if g.groups, err = telemetry.OpenGroups(filepath.Join(c.DataDir, "logs"), telemetry.GroupOptions{Log: o.Log, Metrics: g.metrics}); err != nil {
 		return g, err
 	}
-	roots, err := backendRoots(c)
+	roots, err := backendRoots(c, o.Roots)
 	if err != nil {
 		return g, err
 	}
@@ -289,27 +302,49 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 	})
 	parts.Go(func() { g.renewDaily(ctx) })
-	g.ready.Store(true)
-	if err := g.runtime.write(); err != nil {
+	if err := g.becomeReady(ctx); err != nil && ctx.Err() == nil {
 		stop(err)
-	} else {
-		if g.tellReady != nil {
-			g.tellReady(g.runtime)
-		}
-		g.log.Info("ready", "admin", g.runtime.Admin, "listeners", g.runtime.Listeners, "revision", g.compiler.Current().Revision())
 	}
 	<-ctx.Done()
 
 	g.ready.Store(false)
+	g.log.Info("draining")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
-	err := errors.Join(g.runtime.remove(), g.admin.Shutdown(drain), gate.Shutdown(drain))
+	var adminErr error
+	parts.Go(func() { // side by side: a slow call must not use up the time of the requests
+		if adminErr = g.admin.Shutdown(drain); adminErr != nil {
+			adminErr = fmt.Errorf("control plane calls were cut: not done %v after the stop: %w", drainTimeout, adminErr)
+		}
+	})
+	err := g.runtime.remove()
+	if cut := gate.Shutdown(drain); cut != nil {
+		err = errors.Join(err, fmt.Errorf("connections were cut: not done %v after the stop: %w", drainTimeout, cut))
+	}
 	parts.Wait()
+	err = errors.Join(err, adminErr)
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}
 	g.log.Info("stopped")
 	return err
+}
+
+func (g *Gateway) becomeReady(ctx context.Context) error {
+	if g.prepare != nil {
+		if err := g.prepare(ctx, g.runtime); err != nil {
+			return err
+		}
+	}
+	g.ready.Store(true)
+	if err := g.runtime.write(); err != nil {
+		return err
+	}
+	if g.tellReady != nil {
+		g.tellReady(g.runtime)
+	}
+	g.log.Info("ready", "admin", g.runtime.Admin, "listeners", g.runtime.Listeners, "revision", g.compiler.Current().Revision())
+	return nil
 }
 
 // Close frees what Open took. It is for after Run, or instead of it.
@@ -381,32 +416,30 @@ func endpointCertificates(ca *pki.CA, c config.Config) ([]*tls.Certificate, erro
 	return out, nil
 }
 
-// backendRoots are the system's roots and those of the trust bundles.
-func backendRoots(c config.Config) (*x509.CertPool, error) {
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool() // a system without roots: only bundles are trusted
-	}
-	for _, path := range c.TrustBundles {
-		pem, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("trust bundle: %w", err)
-		}
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("trust bundle %s: no certificate in it", path)
-		}
-	}
-	return roots, nil
-}
-
 // Check says whether Open would take c, as far as files tell without writing.
 func Check(c config.Config) error {
-	_, err := backendRoots(c)
-	if _, missing := os.Stat(c.SealKey); missing == nil { // Open would create a missing one
+	_, err := backendRoots(c, nil)
+	if dirErr := checkOwn(c.DataDir); !errors.Is(dirErr, fs.ErrNotExist) { // Open creates it
+		err = errors.Join(err, dirErr)
+	}
+	if _, missing := os.Stat(c.SealKey); missing == nil { // Open creates a missing one
 		_, sealErr := pki.OpenSealKey(c.SealKey)
 		err = errors.Join(err, sealErr)
 	}
 	return err
+}
+
+// checkOwn refuses a folder in which anybody may put other files in the place
+// of ours.
+func checkOwn(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if perm := info.Mode().Perm(); perm&0o002 != 0 {
+		return fmt.Errorf("%s: mode %04o lets everybody change it; hint: chmod 700 %s", dir, perm, dir)
+	}
+	return nil
 }
 
 // Reload applies those settings of c that may change while running, and says
@@ -414,7 +447,7 @@ func Check(c config.Config) error {
 func (g *Gateway) Reload(c config.Config) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	roots, err := backendRoots(c)
+	roots, err := backendRoots(c, g.roots)
 	if err != nil {
 		return err
 	}

@@ -292,3 +292,12 @@ func TestRuntimeFile(t *testing.T) {
 		t.Errorf("after the stop: %v", err)
 	}
 }
+
+// The plaintext listener serves nothing of this version.
+func TestPlaintextListener(t *testing.T) {
+	w := Start(t, func(c *config.Config) {
+		c.Listen = append(c.Listen, config.Listener{Type: "HTTP", Addr: "127.0.0.1:0"})
+	})
+	api := w.MockAPI(t, types.EndpointTypeRegional, "", "")
+	w.get(t, "HTTP", "http://"+w.Host(api)+"/prod/").is(t, "plain HTTP", 403, "ForbiddenException", `{"message":"Forbidden"}`)
+}

@@ -67,7 +67,8 @@ func Start(t testing.TB, adjust ...func(*config.Config)) *World {
 func run(t testing.TB, c config.Config) *World {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	g, err := gateway.Open(ctx, gateway.Options{Config: c, Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	ready := make(chan struct{})
+	g, err := gateway.Open(ctx, gateway.Options{Config: c, Ready: func(gateway.Runtime) { close(ready) }, Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	if err != nil {
 		stop()
 		t.Fatal(err)
@@ -83,6 +84,12 @@ func run(t testing.TB, c config.Config) *World {
 			t.Errorf("close gateway: %v", err)
 		}
 	})
+	select {
+	case <-ready:
+	case err := <-done:
+		done <- nil
+		t.Fatalf("gateway: %v", err)
+	}
 	return connect(t, c, g.Runtime())
 }
 

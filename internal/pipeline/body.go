@@ -65,10 +65,69 @@ func (b *clientBody) fault() *fault {
 	return nil
 }
 
+// maxKept bounds the bodies that all requests together hold in memory, in
+// bytes: an HTTP/2 client can keep a hundred of them waiting on one connection.
+const maxKept = 1 << 30
+
+// memory counts them.
+type memory struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// keep takes n bytes for this request until its end.
+func (e *exchange) keep(n int64) bool {
+	m := &e.p.memory
+	if m.used.Add(n) > m.limit {
+		m.used.Add(-n)
+		return false
+	}
+	e.taken += n
+	return true
+}
+
+// release gives n of them back.
+func (e *exchange) release(n int64) {
+	e.p.memory.used.Add(-n)
+	e.taken -= n
+}
+
+var errBusy = errors.New("too many bodies in memory")
+
+// readAll is io.ReadAll within what all requests may keep.
+func (e *exchange) readAll(r io.Reader) ([]byte, error) {
+	var b []byte
+	for {
+		if len(b) == cap(b) {
+			size := max(512, 2*cap(b))
+			if !e.keep(int64(size)) {
+				return nil, errBusy
+			}
+			b = append(make([]byte, 0, size), b...)
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// busy is the answer where there is no memory left.
+func busy() *fault {
+	return &fault{kind: overloaded, reason: errBusy.Error(), close: true}
+}
+
 // whole reads the body to its end, once.
 func (e *exchange) whole() ([]byte, *fault) {
 	if !e.bufferedSet {
-		data, err := io.ReadAll(&e.body)
+		data, err := e.readAll(&e.body)
+		if err == errBusy {
+			return nil, busy()
+		}
 		if err != nil {
 			return nil, e.body.fault()
 		}

@@ -68,14 +68,18 @@ func (e *exchange) custom(in *snapshot.Integration) *fault {
 	var whole []byte
 	if readsBody(chosen) {
 		var err error
-		if whole, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1)); err != nil {
+		if whole, err = e.readAll(io.LimitReader(resp.Body, maxBody+1)); err == errBusy {
+			return busy()
+		} else if err != nil {
 			return e.backendFault(err)
 		}
 		if len(whole) > maxBody {
 			return e.configurationError("Integration response of more than 10485760 bytes cannot be mapped")
 		}
 	}
-	e.mapResponse(chosen, resp.Header, whole, &h)
+	if f := e.mapResponse(chosen, resp.Header, whole, &h); f != nil {
+		return f
+	}
 	h = e.identityHeaders(h)
 	e.status = chosen.Status
 	switch {
@@ -115,7 +119,9 @@ func (e *exchange) mock(in *snapshot.Integration) *fault {
 	if len(chosen.Templates) > 0 {
 		h[0].Value, body = responseTemplate(chosen.Templates, e.x.Header.Get("Accept"))
 	}
-	e.mapResponse(chosen, nil, nil, &h)
+	if f := e.mapResponse(chosen, nil, nil, &h); f != nil {
+		return f
+	}
 	e.status = chosen.Status
 	e.answer(e.identityHeaders(h), []byte(body))
 	return nil

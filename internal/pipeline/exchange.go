@@ -32,6 +32,7 @@ type exchange struct {
 	body        clientBody // the request's body, bounded
 	buffered    []byte     // all of it, when a mapping looks into it
 	bufferedSet bool
+	taken       int64 // bytes taken of what all requests may keep
 
 	status   int
 	length   int64 // body bytes answered

@@ -23,13 +23,14 @@ const (
 	missingAuthenticationToken
 	requestTooLarge
 	unsupportedMediaType
+	overloaded
 )
 
 // gatewayResponses are the default gateway responses. name is AWS's type, ""
 // where no type is documented. spaced bodies are the built-in ones, which have
 // a space behind the colon; the others come from the default template.
 // Source: developer guide, Gateway response types; bodies as observed. Inferred
-// are the rows badRequest and uriTooLong and the error type of requestTooLarge.
+// are the rows badRequest, uriTooLong and overloaded and the error type of requestTooLarge.
 var gatewayResponses = [...]struct {
 	name      string
 	status    int
@@ -49,6 +50,7 @@ var gatewayResponses = [...]struct {
 	integrationTimeout:         {"INTEGRATION_TIMEOUT", 504, "Endpoint request timed out", "InternalServerErrorException", "message", true},
 	missingAuthenticationToken: {"MISSING_AUTHENTICATION_TOKEN", 403, "Missing Authentication Token", "MissingAuthenticationTokenException", "message", false},
 	requestTooLarge:            {"REQUEST_TOO_LARGE", 413, "HTTP content length exceeded 10485760 bytes", "RequestTooLargeException", "message", false},
+	overloaded:                 {"", 503, "Service Unavailable", "ServiceUnavailableException", "message", false},
 	unsupportedMediaType:       {"UNSUPPORTED_MEDIA_TYPE", 415, "Unsupported Media Type", "BadRequestException", "message", true},
 }
 

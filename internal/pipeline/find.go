@@ -66,6 +66,10 @@ func (e *exchange) findStage() *fault {
 	if e.api == nil {
 		return newFault(forbidden, "mapping to an API that does not exist")
 	}
+	// A public name may have come to stand before a private API.
+	if frontgate.Cross(e.api.Endpoint, e.x.Conn.Listener) == frontgate.Unreachable {
+		return newFault(forbidden, "private API through another listener")
+	}
 	if stage == "" {
 		if !strings.HasPrefix(rest, "/") {
 			return newFault(forbidden, "no stage in the path")

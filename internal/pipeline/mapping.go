@@ -82,7 +82,7 @@ func (e *exchange) requestValues(s snapshot.Source) ([]string, *fault) {
 		if f != nil {
 			return nil, f
 		}
-		return jsonValue(body, s.Name), nil
+		return e.jsonValue(body, s.Name)
 	case "stageVariable":
 		if v, ok := e.stage.Variables[s.Name]; ok {
 			return e.one(v), nil
@@ -97,30 +97,31 @@ func (e *exchange) requestValues(s snapshot.Source) ([]string, *fault) {
 
 // responseValues reads the source of a response mapping. body returns the
 // backend's body, nil when there is none.
-func (e *exchange) responseValues(s snapshot.Source, h httpwire.Header, body []byte) []string {
+func (e *exchange) responseValues(s snapshot.Source, h httpwire.Header, body []byte) ([]string, *fault) {
 	switch s.Kind {
 	case "integration.header":
-		return e.last(h, s.Name)
+		return e.last(h, s.Name), nil
 	case "integration.multivalueheader":
-		return h.Values(s.Name)
+		return h.Values(s.Name), nil
 	case "integration.body":
-		return jsonValue(body, s.Name)
+		return e.jsonValue(body, s.Name)
+	case "static", "stageVariable", "context":
+		return e.requestValues(s)
 	}
-	if s.Kind == "static" || s.Kind == "stageVariable" || s.Kind == "context" {
-		values, _ := e.requestValues(s) // these cannot fail
-		return values
-	}
-	return nil
+	return nil, nil
 }
 
 // mapResponse sets the headers that an integration response maps.
-func (e *exchange) mapResponse(r *snapshot.IntegrationResponse, from httpwire.Header, body []byte, h *httpwire.Header) {
+func (e *exchange) mapResponse(r *snapshot.IntegrationResponse, from httpwire.Header, body []byte, h *httpwire.Header) *fault {
 	for i := range r.Parameters {
 		m := &r.Parameters[i]
 		if m.Location != "header" || httpwire.HopByHop(m.Name) || isOurs(m.Name) {
 			continue
 		}
-		values := e.responseValues(m.Source, from, body)
+		values, f := e.responseValues(m.Source, from, body)
+		if f != nil {
+			return f
+		}
 		if len(values) == 0 {
 			continue
 		}
@@ -131,6 +132,7 @@ func (e *exchange) mapResponse(r *snapshot.IntegrationResponse, from httpwire.He
 			}
 		}
 	}
+	return nil
 }
 
 // readsBody reports whether a response mapping looks into the backend's body.
@@ -159,6 +161,20 @@ func (e *exchange) last(h httpwire.Header, name string) []string {
 	return nil
 }
 
+// parsedSize is about how many bytes a parsed text takes for each of its own.
+const parsedSize = 8
+
+// jsonValue is the function jsonValue within what all requests may keep.
+func (e *exchange) jsonValue(text []byte, path string) ([]string, *fault) {
+	n := parsedSize * int64(len(text))
+	if !e.keep(n) {
+		return nil, busy()
+	}
+	values := jsonValue(text, path)
+	e.release(n)
+	return values, nil
+}
+
 // jsonValue returns what a path ($.a.b[0], a.b, $['a']) leads to in a JSON
 // text: a string as it is, anything else as JSON. "" or "$" is the whole text.
 // Where it leads nowhere there is no value.
@@ -181,11 +197,10 @@ func jsonValue(text []byte, path string) []string {
 		index := -1
 		switch {
 		case strings.HasPrefix(path, "['"):
-			end := strings.Index(path, "']")
-			if end < 0 {
+			var closed bool
+			if key, path, closed = strings.Cut(path[2:], "']"); !closed {
 				return nil
 			}
-			key, path = path[2:end], path[end+2:]
 		case path[0] == '[':
 			end := strings.IndexByte(path, ']')
 			if end < 0 {

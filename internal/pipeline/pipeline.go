@@ -44,6 +44,7 @@ type Pipeline struct {
 	log     *quietLog
 	arn     string    // what every method ARN begins with
 	pool    sync.Pool // *exchange
+	memory  memory    // of bodies
 }
 
 // configuration is what a request asks of its snapshot.
@@ -61,6 +62,7 @@ func New(o Options) *Pipeline {
 		o.Now = time.Now
 	}
 	p := &Pipeline{options: o, log: newQuietLog(o.Log, o.Now), arn: "arn:aws:execute-api:" + o.Region + ":" + o.Account + ":"}
+	p.memory.limit = maxKept
 	p.current = func() configuration { return o.Snapshot() }
 	p.pool.New = func() any {
 		e := new(exchange)
@@ -127,6 +129,7 @@ func (e *exchange) end() {
 	}
 	e.p.options.Metrics.Request(api, stage, e.status)
 	p := e.p
+	e.release(e.taken)
 	e.reset()
 	p.pool.Put(e)
 }

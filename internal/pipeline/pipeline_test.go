@@ -32,7 +32,7 @@ func TestGatewayResponses(t *testing.T) {
 			t.Errorf("%s: %s, want %s", gatewayResponses[test.kind].name, got, test.body)
 		}
 	}
-	for kind := forbidden; kind <= unsupportedMediaType; kind++ {
+	for kind := forbidden; kind <= overloaded; kind++ {
 		if row := gatewayResponses[kind]; row.status == 0 || row.message == "" || row.errorType == "" || row.member == "" {
 			t.Errorf("kind %d has no full row", kind)
 		}
@@ -178,6 +178,10 @@ func TestResourcePolicy(t *testing.T) {
 		{deny, false, "/ADMIN", 403, ""},
 		{deny, false, "/;x/admin", 403, ""},
 		{deny, false, "/%2Fadmin", 403, ""},
+		{deny, false, "/%5Cadmin", 403, ""},
+		{deny, false, `/\admin`, 403, ""},
+		{strings.Replace(deny, "admin", "Admin", 1), false, "/admin", 403, ""},
+		{strings.Replace(deny, "admin", "Admin", 1), false, "/x", 200, ""},
 		{only, false, "/pets/1", 200, ""},
 		{only, false, "/pets/a%20b", 200, ""},
 		{only, false, "/pets%2F1", 403, ""},
@@ -332,4 +336,58 @@ func TestQuietLogIsBounded(t *testing.T) {
 	if len(q.said) > maxSaid {
 		t.Errorf("%d entries", len(q.said))
 	}
+}
+
+// Bodies that must be held whole take from what all requests may keep; where
+// nothing is left the answer is 503, and the memory comes back.
+func TestMemoryIsBounded(t *testing.T) {
+	w := newWorld(t)
+	w.p.memory.limit = 256 << 10
+	asked := make(chan bool, 10)
+	backend := w.backend(func(rw http.ResponseWriter, r *http.Request) {
+		asked <- true
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(rw, `{"a":"`+strings.Repeat("x", len(r.URL.RawQuery)*1000)+`"}`)
+	})
+	w.route("/up", "POST", proxyTo(backend, mapping("header", "A", "body", "$.a")))
+	w.route("/down", "GET", &snapshot.Integration{Type: snapshot.HTTP, HTTPMethod: "GET", URI: segments(backend), Timeout: 5 * time.Second,
+		RequestParameters: []snapshot.ParameterMapping{mapping("querystring", "q", "querystring", "q")},
+		MethodResponses:   map[int]snapshot.MethodResponse{200: {}},
+		Responses:         []snapshot.IntegrationResponse{{Status: 200, Parameters: []snapshot.ParameterMapping{mapping("header", "Length", "integration.body", "$.b")}}}})
+	w.both(t, func(t *testing.T, c *http.Client) {
+		for _, test := range []struct {
+			method, target string
+			size, status   int
+			asked          bool
+		}{
+			{"POST", "/prod/up", 1 << 10, 200, true},
+			{"POST", "/prod/up", 30 << 10, 503, false}, // to be parsed
+			{"POST", "/prod/up", 1 << 20, 503, false},  // to be held
+			{"POST", "/prod/up", 2 << 10, 200, true},
+			{"GET", "/prod/down?q=1", 0, 200, true},
+			{"GET", "/prod/down?q=" + strings.Repeat("1", 400), 0, 503, true},
+		} {
+			var body io.Reader
+			if test.size > 0 {
+				body = strings.NewReader(`{"a":"` + strings.Repeat("x", 100) + `","b":"` + strings.Repeat("x", test.size) + `"}`)
+			}
+			for len(w.handled) > 0 {
+				<-w.handled
+			}
+			got := w.call(c, test.method, testHost, test.target, body)
+			if got.StatusCode != test.status || test.status == 503 && got.body != `{"message":"Service Unavailable"}` {
+				t.Errorf("%s %.20s, %d bytes: %d %s, want %d", test.method, test.target, test.size, got.StatusCode, got.body, test.status)
+			}
+			<-w.handled
+			if used := w.p.memory.used.Load(); used != 0 {
+				t.Errorf("%s %.20s, %d bytes: %d bytes stay taken", test.method, test.target, test.size, used)
+			}
+			if got := len(asked) == 1; got != test.asked {
+				t.Errorf("%s %.20s, %d bytes: backend asked %v, want %v", test.method, test.target, test.size, got, test.asked)
+			}
+			for len(asked) > 0 {
+				<-asked
+			}
+		}
+	})
 }

@@ -15,9 +15,9 @@ const maxMethodARN = 1600
 //
 // A path has more spellings than a policy names, so all that a backend may
 // read the same are judged: as sent; decoded, without one trailing slash; and
-// as a lenient backend would (empty segments and path parameters dropped, also
-// in lower case). The first two must be allowed; an explicit deny of any
-// refuses.
+// as a lenient backend would (backslashes taken for slashes, empty segments and
+// path parameters dropped, also without regard to case). The first two must be
+// allowed; an explicit deny of any refuses.
 func (e *exchange) applyPolicy() *fault {
 	sent := strings.TrimPrefix(e.path, "/")
 	own := len(e.p.arn) + len(e.stage.API) + len(e.stage.Name) + len(e.x.Method) + len("///")
@@ -49,7 +49,7 @@ func (e *exchange) applyPolicy() *fault {
 		if decision == resource.Allow && loose != decoded && judge(loose) == resource.ExplicitDeny {
 			decision = resource.ExplicitDeny
 		}
-		if lower := strings.ToLower(loose); decision == resource.Allow && lower != loose && judge(lower) == resource.ExplicitDeny {
+		if request.FoldCase = true; decision == resource.Allow && judge(loose) == resource.ExplicitDeny {
 			decision = resource.ExplicitDeny
 		}
 	}
@@ -72,11 +72,11 @@ func readings(path string) (decoded, loose string) {
 		}
 	}
 	decoded = strings.TrimSuffix(decoded, "/")
-	if !strings.Contains(decoded, "//") && !strings.HasPrefix(decoded, "/") && strings.IndexByte(decoded, ';') < 0 {
+	if !strings.Contains(decoded, "//") && !strings.HasPrefix(decoded, "/") && !strings.ContainsAny(decoded, `;\`) {
 		return decoded, decoded
 	}
 	var kept []string
-	for segment := range strings.SplitSeq(decoded, "/") {
+	for segment := range strings.SplitSeq(strings.ReplaceAll(decoded, `\`, "/"), "/") {
 		segment, _, _ = strings.Cut(segment, ";")
 		if segment != "" {
 			kept = append(kept, segment)

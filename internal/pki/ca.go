@@ -278,7 +278,7 @@ func openKeyPEM(sealer *Sealer, path string, text []byte) (crypto.Signer, error)
 	}
 	der, err := sealer.Open("file/"+filepath.Base(path), block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w; hint: restore the seal key that it was sealed with, or name it with --seal-key", path, err)
 	}
 	defer clear(der)
 	key, err := parseSigner(der)

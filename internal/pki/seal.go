@@ -52,10 +52,10 @@ func OpenSealKey(path string) (*Sealer, error) {
 	key := make([]byte, hex.DecodedLen(len(text)))
 	n, err := hex.Decode(key, bytes.TrimSpace(text))
 	if err != nil { // its text would quote the key
-		return nil, fmt.Errorf("seal key: %s: not hexadecimal", path)
+		return nil, fmt.Errorf("seal key: %s: not hexadecimal; hint: restore it; nothing else opens what it sealed", path)
 	}
 	if n != sealKeySize {
-		return nil, fmt.Errorf("seal key: %s: %d bytes long, not %d", path, n, sealKeySize)
+		return nil, fmt.Errorf("seal key: %s: %d bytes long, not %d; hint: restore it; nothing else opens what it sealed", path, n, sealKeySize)
 	}
 	return newSealer(key[:n])
 }

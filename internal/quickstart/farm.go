@@ -2,13 +2,14 @@
 // small farm of local HTTPS backends, good and bad ones, and one example API
 // on them, made through the wire API like anybody else's.
 //
-//	farm, err := quickstart.StartFarm(dir)
-//	g, err := gateway.Open(ctx, gateway.Options{Config: farm.Extend(c)})
+//	farm, err := quickstart.StartFarm()
+//	g, err := gateway.Open(ctx, gateway.Options{Config: farm.Extend(c), Roots: farm.Roots()})
 //	guide, err := farm.Install(ctx, g.Runtime(), c)
 package quickstart
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +18,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"path/filepath"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/config"
@@ -38,12 +38,18 @@ var backends = []struct {
 	{"selfsigned", "signed by itself", func(good, _ *pki.Authority) (*pki.Issued, error) {
 		return good.Leaf(pki.LeafOptions{Names: local, SelfSigned: true})
 	}},
-	{"expiredcert", "expired yesterday", func(good, _ *pki.Authority) (*pki.Issued, error) {
+	{"expiredcert", "expired half an hour ago", func(good, _ *pki.Authority) (*pki.Issued, error) {
+		// Within the life of its root, which begins an hour ago: a chain that never
+		// held at any time would not be called expired.
 		now := time.Now()
-		return good.Leaf(pki.LeafOptions{Names: local, NotBefore: now.AddDate(0, 0, -91), NotAfter: now.AddDate(0, 0, -1)})
+		return good.Leaf(pki.LeafOptions{Names: local, NotBefore: now.Add(-50 * time.Minute), NotAfter: now.Add(-30 * time.Minute)})
 	}},
 	{"untrustedRootCA", "signed by a root that nobody trusts", func(_, other *pki.Authority) (*pki.Issued, error) {
-		return other.Leaf(pki.LeafOptions{Names: local})
+		leaf, err := other.Leaf(pki.LeafOptions{Names: local})
+		if err == nil { // the whole chain: without its root it would be called incomplete
+			leaf.Chain = append(leaf.Chain, other.Certificate)
+		}
+		return leaf, err
 	}},
 	{"wronghost", "issued for another name", func(good, _ *pki.Authority) (*pki.Issued, error) {
 		return good.Leaf(pki.LeafOptions{Names: []string{"elsewhere.example"}})
@@ -55,15 +61,16 @@ var local = []string{"localhost", "127.0.0.1"}
 
 // Farm is the running backends. Close stops them.
 type Farm struct {
-	bundle    string            // PEM file of the root that the good backends chain to
+	root      *x509.Certificate // that the good backends chain to
 	addresses map[string]string // backend name -> localhost:port
 	servers   []*http.Server
 }
 
 // StartFarm starts the backends on free loopback ports, with fresh
-// certificates, and writes the root to trust into dir.
-func StartFarm(dir string) (f *Farm, err error) {
-	f = &Farm{bundle: filepath.Join(dir, "quickstart-roots.pem"), addresses: map[string]string{}}
+// certificates. It writes no file: two gateways may be started on one data
+// folder, and only one of them will have it.
+func StartFarm() (f *Farm, err error) {
+	f = &Farm{addresses: map[string]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("quickstart backends: %w", err), f.Close())
@@ -77,12 +84,7 @@ func StartFarm(dir string) (f *Farm, err error) {
 	if err != nil {
 		return f, err
 	}
-	if err := pki.MakeDir(dir); err != nil {
-		return f, err
-	}
-	if err := pki.WriteFileAtomic(f.bundle, good.PEM(), 0o644); err != nil {
-		return f, err
-	}
+	f.root = good.Certificate
 	for _, b := range backends {
 		issued, err := b.leaf(good, other)
 		if err != nil {
@@ -116,10 +118,11 @@ func echo(name string) http.Handler {
 	})
 }
 
-// Extend adds to c what the farm needs: its root to trust and its addresses to
-// reach.
+// Roots are what a gateway has to trust for the good backends.
+func (f *Farm) Roots() []*x509.Certificate { return []*x509.Certificate{f.root} }
+
+// Extend adds the farm's addresses to those that c allows.
 func (f *Farm) Extend(c config.Config) config.Config {
-	c.TrustBundles = append(c.TrustBundles[:len(c.TrustBundles):len(c.TrustBundles)], f.bundle)
 	c.AllowBackends = append(c.AllowBackends[:len(c.AllowBackends):len(c.AllowBackends)],
 		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	return c

@@ -2,9 +2,12 @@ package quickstart
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/gateway"
 	"github.com/sallyport/sallyport/internal/pki"
+	"github.com/sallyport/sallyport/tlspolicy"
 )
 
 const (
@@ -41,7 +45,12 @@ func (f *Farm) Install(ctx context.Context, r gateway.Runtime, c config.Config) 
 	if err != nil {
 		return "", err
 	}
-	return f.guide(r, c, id), nil
+	// As it is now: on a later start its owner may have changed it.
+	api, err := client.GetRestApi(ctx, &apigateway.GetRestApiInput{RestApiId: &id})
+	if err != nil {
+		return "", err
+	}
+	return f.guide(r, c, api), nil
 }
 
 func clientFor(r gateway.Runtime, region string) (*apigateway.Client, error) {
@@ -121,25 +130,55 @@ func (f *Farm) deploy(ctx context.Context, client *apigateway.Client, id string)
 	return err
 }
 
-func (f *Farm) guide(r gateway.Runtime, c config.Config, id string) string {
+func (f *Farm) guide(r gateway.Runtime, c config.Config, api *apigateway.GetRestApiOutput) string {
 	_, port, _ := net.SplitHostPort(r.Listeners["REGIONAL"])
-	url := fmt.Sprintf("https://%s.execute-api.%s.%s:%s/%s", id, c.Region, c.DomainSuffixes[0], port, stageName)
+	// curl knows by itself where a name below localhost is.
+	suffix, connect := "localhost", ""
+	if !slices.Contains(c.DomainSuffixes, suffix) {
+		suffix, connect = c.DomainSuffixes[0], "--connect-to ::"+r.Listeners["REGIONAL"]+" "
+	}
+	url := fmt.Sprintf("https://%s.execute-api.%s.%s:%s/%s", aws.ToString(api.Id), c.Region, suffix, port, stageName)
+	curl := "curl " + connect + "--cacert " + r.CA
 	var bad []string
 	for _, b := range backends[1:] {
 		bad = append(bad, "/"+b.name)
+	}
+	refused := "Its policy refuses no version of TLS; name a stricter one with aws apigateway update-rest-api.\n"
+	if version := refusedVersion(string(api.SecurityPolicy)); version != "" {
+		refused = fmt.Sprintf("This is refused in the handshake, because that policy has no TLS %s:\n  %s --tls-max %[1]s %[3]s/good\n", version, curl, url)
+	}
+	mode := strings.ToLower(string(api.EndpointAccessMode))
+	if mode == "" {
+		mode = "no access mode"
 	}
 	return fmt.Sprintf(`Sallyport is ready. Control plane %s; first gate: regional %s, edge %s, private %s
 Logs are in %s; stop with Ctrl-C.
 
 Point the AWS CLI and SDKs at it:
-  export AWS_ENDPOINT_URL=%s AWS_SHARED_CREDENTIALS_FILE=%s AWS_REGION=%s AWS_DEFAULT_REGION=%[9]s
+  export AWS_ENDPOINT_URL=%[1]s AWS_SHARED_CREDENTIALS_FILE=%[6]s AWS_PROFILE=default AWS_REGION=%[7]s AWS_DEFAULT_REGION=%[7]s
   aws apigateway get-rest-apis
 
-This works (%s, strict):
-  curl --cacert %s %s/good
-This is refused in the handshake, because that policy has no TLS 1.2:
-  curl --cacert %[11]s --tls-max 1.2 %[12]s/good
-Backends that the second gate refuses, each for its own reason: %[13]s
-`, r.Admin, r.Listeners["REGIONAL"], r.Listeners["EDGE"], r.Listeners["PRIVATE"],
-		c.DataDir+"/logs", r.Admin, r.Credentials, c.Region, c.Region, policy, r.CA, url, strings.Join(bad, " "))
+This works (%[8]s, %[9]s):
+  %[10]s %[11]s/good
+%[12]sBackends that the second gate refuses, each for its own reason: %[13]s
+`, r.Admin, r.Listeners["REGIONAL"], r.Listeners["EDGE"], r.Listeners["PRIVATE"], filepath.Join(c.DataDir, "logs"),
+		r.Credentials, c.Region, api.SecurityPolicy, mode, curl, url, refused, strings.Join(bad, " "))
+}
+
+// refusedVersion is the newest version of TLS, as curl writes it, that the
+// policy does not have; "" when it has them all.
+func refusedVersion(policy string) string {
+	p, ok := tlspolicy.Lookup(policy, false)
+	if !ok {
+		return ""
+	}
+	switch p.Min {
+	case tls.VersionTLS13:
+		return "1.2"
+	case tls.VersionTLS12:
+		return "1.1"
+	case tls.VersionTLS11:
+		return "1.0"
+	}
+	return ""
 }

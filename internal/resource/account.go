@@ -24,12 +24,15 @@ func NewAccount() *apigateway.GetAccountOutput {
 var roleARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\x21-\x7e]{1,512}$`)
 
 var accountPaths = table[apigateway.GetAccountOutput]{rows: []row[apigateway.GetAccountOutput]{
-	{"/cloudwatchRoleArn", replace, text(func(d *apigateway.GetAccountOutput) **string { return &d.CloudwatchRoleArn })},
+	{"/cloudwatchRoleArn", replace, func(d *apigateway.GetAccountOutput, e edit) error {
+		d.CloudwatchRoleArn = given(e.value)
+		return nil
+	}},
 	{"/features", add | remove, item(func(d *apigateway.GetAccountOutput) *[]string { return &d.Features })},
 }}
 
 // UpdateAccount sets the role for logs, which this gateway does not need and
-// keeps for its clients; "" unsets it.
+// keeps for its clients; "", or no value, as Terraform sends it, unsets it.
 func UpdateAccount(old *apigateway.GetAccountOutput, ops []types.PatchOperation) (*apigateway.GetAccountOutput, error) {
 	a, err := accountPaths.patch(*old, ops)
 	if err != nil {

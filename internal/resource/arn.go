@@ -46,9 +46,9 @@ const (
 )
 
 // arnForms are the ARNs that carry tags here. The API Gateway ones leave the
-// account empty. Private domain names' ARNs lie under execute-api, with the
-// domain name's id behind a plus sign.
-// Source: API reference, Tag; ACM reference, CertificateDetail.
+// account empty, except those of private domain names, which have the domain
+// name's id behind a plus sign; policies name these under execute-api.
+// Source: API reference, Tag; the AWS CLI's examples; ACM reference, CertificateDetail.
 var arnForms = []struct {
 	kind TagKind
 	re   *regexp.Regexp

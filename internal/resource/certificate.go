@@ -200,7 +200,7 @@ func ImportRefused(err error) error {
 
 // ShowCertificate is d as answers carry it at now.
 func ShowCertificate(d types.CertificateDetail, users []string, now time.Time) types.CertificateDetail {
-	d.InUseBy = users
+	d.InUseBy = append([]string{}, users...) // ACM lists nobody, too
 	if d.NotAfter != nil && now.After(*d.NotAfter) {
 		d.Status = types.CertificateStatusExpired
 	}

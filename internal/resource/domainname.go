@@ -44,7 +44,7 @@ func placeDomain(d *types.DomainName, at Place) {
 		case types.EndpointTypePrivate:
 			id := label(10, "private", name)
 			d.DomainNameId = aws.String(id)
-			d.DomainNameArn = aws.String("arn:aws:execute-api:" + at.Region + ":" + at.Account + ":/domainnames/" + name + "+" + id)
+			d.DomainNameArn = aws.String("arn:aws:apigateway:" + at.Region + ":" + at.Account + ":/domainnames/" + name + "+" + id)
 		}
 	}
 }
@@ -283,6 +283,27 @@ func UpdateDomainName(old types.DomainName, ops []types.PatchOperation, at Place
 		}
 	}
 	return d, nil
+}
+
+// ServedCertificates are the ACM ARNs of the certificates that d presents: at its
+// edge endpoint, and at its other one; "" where it has no such endpoint. A
+// certificate kept for an endpoint type that is not active is presented nowhere,
+// nor is the one that proves ownership.
+func ServedCertificates(d types.DomainName) (edge, other string) {
+	if d.EndpointConfiguration == nil {
+		return "", ""
+	}
+	for _, t := range d.EndpointConfiguration.Types {
+		switch t {
+		case types.EndpointTypeEdge:
+			edge = aws.ToString(d.CertificateArn)
+		case types.EndpointTypeRegional:
+			other = aws.ToString(d.RegionalCertificateArn)
+		case types.EndpointTypePrivate:
+			other = aws.ToString(d.CertificateArn)
+		}
+	}
+	return edge, other
 }
 
 // DomainCertificates lists the ACM ARNs that d names, each once.

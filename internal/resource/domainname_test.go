@@ -62,7 +62,7 @@ func TestNewDomainName(t *testing.T) {
 				{"distributionDomainName", edge.MatchString(aws.ToString(d.DistributionDomainName)), tt.at == "EDGE"},
 				{"distributionHostedZoneId", aws.ToString(d.DistributionHostedZoneId) == "Z2FDTNDATAQYW2", tt.at == "EDGE"},
 				{"domainNameId", d.DomainNameId != nil, tt.at == "PRIVATE"},
-				{"domainNameArn", strings.HasPrefix(aws.ToString(d.DomainNameArn), "arn:aws:execute-api:us-east-1:000000000000:/domainnames/api.example.com+"), tt.at == "PRIVATE"},
+				{"domainNameArn", strings.HasPrefix(aws.ToString(d.DomainNameArn), "arn:aws:apigateway:us-east-1:000000000000:/domainnames/api.example.com+"), tt.at == "PRIVATE"},
 				{"domainNameStatus", d.DomainNameStatus == "AVAILABLE", true},
 				{"routingMode", d.RoutingMode == "BASE_PATH_MAPPING_ONLY", true},
 				{"certificateUploadDate", d.CertificateUploadDate != nil, tt.at != "REGIONAL"},

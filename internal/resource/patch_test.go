@@ -381,6 +381,7 @@ func TestTerraformsPatches(t *testing.T) {
 		{"UpdateIntegration", []string{"add /requestParameters/integration.request.header.X-A=method.request.header.X-A", "remove /requestParameters/integration.request.path.id"}},
 		{"UpdateBasePathMapping", []string{"replace /basePath=v2"}},
 		{"UpdateAccount", []string{"replace /cloudwatchRoleArn=arn:aws:iam::123456789012:role/logs", "replace /cloudwatchRoleArn="}},
+		{"UpdateAccount", []string{"replace /cloudwatchRoleArn=arn:aws:iam::123456789012:role/logs", "replace /cloudwatchRoleArn"}},
 	} {
 		t.Run(tt.update+" "+strings.Join(tt.ops, "; "), func(t *testing.T) {
 			for _, u := range updates {

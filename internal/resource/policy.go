@@ -27,6 +27,7 @@ type statement struct {
 	actions      []wildcard
 	notActions   bool
 	resources    []wildcard
+	folded       []wildcard // resources in lower case; of a Deny only
 	notResources bool
 	conditions   []condition // all must hold
 }
@@ -73,6 +74,9 @@ type PolicyRequest struct {
 	ResourceARN      string     // arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/path
 	Action           string     // empty: execute-api:Invoke
 	Plaintext        bool       // the request did not come over TLS
+	// FoldCase asks only whether a Deny fits when the case of letters in
+	// resources does not count: the answer is ExplicitDeny or ImplicitDeny.
+	FoldCase bool
 }
 
 // NotEnforceable names the parts of a well-formed policy that this version
@@ -134,9 +138,12 @@ func (p *Policy) Evaluate(r PolicyRequest) Decision {
 		action = "execute-api:invoke"
 	}
 	d := ImplicitDeny
+	if r.FoldCase {
+		r.ResourceARN = strings.ToLower(r.ResourceARN)
+	}
 	for i := range p.statements {
 		s := &p.statements[i]
-		if d == Allow && s.allow || !s.fits(action, r) {
+		if r.FoldCase && s.allow || d == Allow && s.allow || !s.fits(action, r) {
 			continue
 		}
 		if !s.allow {
@@ -148,7 +155,11 @@ func (p *Policy) Evaluate(r PolicyRequest) Decision {
 }
 
 func (s *statement) fits(action string, r PolicyRequest) bool {
-	if !s.everyone || anyMatch(s.actions, action) == s.notActions || anyMatch(s.resources, r.ResourceARN) == s.notResources {
+	resources := s.resources
+	if r.FoldCase {
+		resources = s.folded
+	}
+	if !s.everyone || anyMatch(s.actions, action) == s.notActions || anyMatch(resources, r.ResourceARN) == s.notResources {
 		return false
 	}
 	for i := range s.conditions {
@@ -384,10 +395,12 @@ func (r *policyReader) statement(at int, item any) (statement, error) {
 	s.notResources = not
 	if s.resources, err = r.patterns(at, "Resource", resources, func(a string) (string, error) {
 		if path, ok := strings.CutPrefix(a, "execute-api:/"); ok {
-			return r.apiARN + "/" + path, nil
-		}
-		if a != "*" && !strings.HasPrefix(a, "arn:") {
+			a = r.apiARN + "/" + path
+		} else if a != "*" && !strings.HasPrefix(a, "arn:") {
 			return "", errPolicy
+		}
+		if !s.allow {
+			s.folded = append(s.folded, compileWildcard(strings.ToLower(a)))
 		}
 		return a, nil
 	}); err != nil {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -233,7 +234,8 @@ type methodSetting struct {
 	set    setter[types.MethodSetting]
 }
 
-// methodSettings is in the order of AWS's own error text.
+// methodSettings is in the order of AWS's own error text. A throttling limit of
+// -1 is no limit: Terraform sends it for a limit that is left out.
 // Source: API reference, Patch Operations; MethodSetting.
 var methodSettings = []methodSetting{
 	{"metrics/enabled", "metricsEnabled", flag(func(d *types.MethodSetting) *bool { return &d.MetricsEnabled })},
@@ -248,8 +250,8 @@ var methodSettings = []methodSetting{
 		}
 		return err
 	}},
-	{"throttling/burstLimit", "throttlingBurstLimit", integer(0, math.MaxInt32, func(d *types.MethodSetting) *int32 { return &d.ThrottlingBurstLimit })},
-	{"throttling/rateLimit", "throttlingRateLimit", decimal(math.MaxFloat64, func(d *types.MethodSetting) *float64 { return &d.ThrottlingRateLimit })},
+	{"throttling/burstLimit", "throttlingBurstLimit", integer(-1, math.MaxInt32, func(d *types.MethodSetting) *int32 { return &d.ThrottlingBurstLimit })},
+	{"throttling/rateLimit", "throttlingRateLimit", setRateLimit},
 	{"caching/ttlInSeconds", "cacheTtlInSeconds", integer(0, maxCacheTTL, func(d *types.MethodSetting) *int32 { return &d.CacheTtlInSeconds })},
 	{"caching/enabled", "cachingEnabled", flag(func(d *types.MethodSetting) *bool { return &d.CachingEnabled })},
 	{"caching/dataEncrypted", "cacheDataEncrypted", flag(func(d *types.MethodSetting) *bool { return &d.CacheDataEncrypted })},
@@ -292,6 +294,14 @@ var stagePaths = table[types.Stage]{unknown: unknownStagePath, rows: append([]ro
 	{"/methodSettings", replace, replaceMethodSettings},
 	{"/{resourcePath}/{httpMethod}", remove, removeMethodSetting},
 }, methodSettingRows()...)}
+
+func setRateLimit(d *types.MethodSetting, e edit) error {
+	if v, err := strconv.ParseFloat(aws.ToString(e.value), 64); err == nil && v == -1 {
+		d.ThrottlingRateLimit = -1
+		return nil
+	}
+	return decimal(math.MaxFloat64, func(d *types.MethodSetting) *float64 { return &d.ThrottlingRateLimit })(d, e)
+}
 
 func methodSettingRows() []row[types.Stage] {
 	var rows []row[types.Stage]

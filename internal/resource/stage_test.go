@@ -107,6 +107,8 @@ func TestMethodSettings(t *testing.T) {
 		{"a new key copies */*, and keeps the copy", []string{"replace /*/*/metrics/enabled=true", "replace /pets/GET/logging/loglevel=INFO", "replace /*/*/metrics/enabled=false"},
 			map[string]types.MethodSetting{"*/*": defaults, "pets/GET": with(func(s *types.MethodSetting) { info(s); s.MetricsEnabled = true })}},
 		{"remove", []string{"replace /pets/GET/metrics/enabled=true", "replace /cats/GET/metrics/enabled=false", "remove /pets/GET"}, map[string]types.MethodSetting{"cats/GET": defaults}},
+		{"no limits, as Terraform says it", []string{"replace /*/*/throttling/burstLimit=-1", "replace /*/*/throttling/rateLimit=-1.000000"},
+			map[string]types.MethodSetting{"*/*": with(func(s *types.MethodSetting) { s.ThrottlingBurstLimit, s.ThrottlingRateLimit = -1, -1 })}},
 		{"the whole map", []string{"replace /a/GET/metrics/enabled=true", `replace /methodSettings={"pets/GET":{"loggingLevel":"INFO"},"*/*":{"metricsEnabled":true,"throttlingRateLimit":5}}`},
 			map[string]types.MethodSetting{
 				"*/*":      with(func(s *types.MethodSetting) { s.MetricsEnabled, s.ThrottlingRateLimit = true, 5 }),
@@ -140,7 +142,8 @@ func TestMethodSettings(t *testing.T) {
 		{"remove /~1pets/GET", "BadRequest: Cannot remove method setting ~1pets/GET because there is no method setting for this method "},
 		{"replace /*/*/logging/loglevel=DEBUG", "BadRequest: Invalid patch value 'DEBUG' for path '/*/*/logging/loglevel': must be one of [OFF, ERROR, INFO]"},
 		{"replace /*/*/caching/ttlInSeconds=3601", "BadRequest: Invalid patch value '3601' for path '/*/*/caching/ttlInSeconds': must be a whole number between 0 and 3600"},
-		{"replace /*/*/throttling/burstLimit=-1", "BadRequest: Invalid patch value '-1'…"},
+		{"replace /*/*/throttling/burstLimit=-2", "BadRequest: Invalid patch value '-2'…"},
+		{"replace /*/*/throttling/rateLimit=-0.5", "BadRequest: Invalid patch value '-0.5'…"},
 		{"replace /*/*/throttling/burstLimit=1.5", "BadRequest: Invalid patch value '1.5'…"},
 		{"replace /*/*/throttling/rateLimit=NaN", "BadRequest: Invalid patch value 'NaN' for path '/*/*/throttling/rateLimit': must be a number that is not negative"},
 		{"replace /*/*/throttling/rateLimit=1e9", "BadRequest: Invalid patch value '1e9'…"},

@@ -100,7 +100,8 @@ func (n *Name) revise(old *Name, rev store.Revision) {
 // sameTLS reports whether a handshake comes out the same under both.
 func (n *Name) sameTLS(o *Name) bool {
 	return n.Policy == o.Policy && n.Mode == o.Mode && n.Endpoints == o.Endpoints &&
-		slices.EqualFunc(n.Certificates, o.Certificates, sameCertificate)
+		slices.EqualFunc(n.Certificates, o.Certificates, sameCertificate) &&
+		slices.EqualFunc(n.Edge, o.Edge, sameCertificate)
 }
 
 func sameCertificate(a, b *tls.Certificate) bool {
@@ -164,7 +165,7 @@ func (c *Compiler) compileDomain(name string, src *domainSource, old *Name, now 
 	if len(facts.certificates) == 0 {
 		return nil, wake, errors.New("no certificate")
 	}
-	for _, id := range facts.certificates {
+	for i, id := range facts.certificates {
 		cert, ok := c.certificates[id]
 		if !ok {
 			cert.err = store.ErrNotFound
@@ -172,7 +173,11 @@ func (c *Compiler) compileDomain(name string, src *domainSource, old *Name, now 
 		if cert.err != nil {
 			return nil, wake, fmt.Errorf("certificate %s: %w", id, cert.err)
 		}
-		n.Certificates = append(n.Certificates, cert.pair)
+		if i == 0 {
+			n.Certificates = []*tls.Certificate{cert.pair}
+		} else {
+			n.Edge = []*tls.Certificate{cert.pair}
+		}
 		rev = max(rev, cert.rev)
 	}
 	if n.Mappings, err = src.compileMappings(); err != nil {

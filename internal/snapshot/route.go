@@ -73,8 +73,8 @@ func (p *Params) push(name, value string) {
 //     backslash, are BadPath: backends resolve them, so they would have two
 //     readings.
 //   - A path that took a parameter is read a second time as a lenient backend
-//     would (case folded, encoded and doubled slashes as one slash, ";..."
-//     dropped). If that leads to another method that is guarded, by itself or
+//     would (case folded, encoded and doubled slashes and backslashes as one
+//     slash, ";..." dropped). If that leads to another method that is guarded, by itself or
 //     by the stage's resource policy, the answer is OtherSpelling: a {proxy+}
 //     beside /admin is no way around the guard of /admin.
 //
@@ -147,19 +147,19 @@ func (n *Node) match(verb, rest string, params *Params) *Method {
 	return nil
 }
 
-// matchLoosely is match by the lenient reading: rest is decoded, empty segments
-// are skipped, case is folded, path parameters (";...") are dropped. Among
+// matchLoosely is match by the lenient reading: rest is decoded, a backslash
+// is a slash, empty segments are skipped, case is folded, path parameters (";...") are dropped. Among
 // literals that differ only in case, one that leads to a guarded method wins.
 func (n *Node) matchLoosely(verb, rest string, guarded func(*Method) bool) *Method {
 	if n == nil {
 		return nil
 	}
-	rest = strings.TrimLeft(rest, "/")
+	rest = strings.TrimLeft(rest, `/\`)
 	if rest == "" {
 		return n.method(verb)
 	}
 	seg, tail := rest, ""
-	if i := strings.IndexByte(rest, '/'); i >= 0 {
+	if i := strings.IndexAny(rest, `/\`); i >= 0 {
 		seg, tail = rest[:i], rest[i:]
 	}
 	if i := strings.IndexByte(seg, ';'); i >= 0 {
@@ -190,8 +190,16 @@ func (n *Node) matchLoosely(verb, rest string, guarded func(*Method) bool) *Meth
 	return nil
 }
 
-// method returns the method of n that takes verb.
+// method returns the method of n that takes verb. ANY stands for the verbs
+// that AWS knows and nothing else: "get" or "TRACE" would be judged under one
+// name by a resource policy and read under another by a backend.
+// Source: API reference, Method.httpMethod.
 func (n *Node) method(verb string) *Method {
+	switch verb {
+	case "GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD":
+	default:
+		return nil
+	}
 	if m := n.Methods[verb]; m != nil {
 		return m
 	}

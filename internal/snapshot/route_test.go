@@ -72,6 +72,10 @@ func TestRoute(t *testing.T) {
 		{pets, "GET", "/pets/%256Dine", "GET /pets/{id} id=%256Dine"}, // decoded once
 		{pets, "GET", "/pets/a%2Fb", "GET /pets/{id} id=a%2Fb"},       // stays inside its segment
 		{pets, "GET", "/pets%2F7", "-"},
+		// ANY is the seven verbs, each in its one spelling: a policy on GET must hold.
+		{pets, "get", "/pets/7/toys", "-"},
+		{pets, "TRACE", "/pets/7/toys", "-"},
+		{pets, "ANY", "/pets/7/toys", "-"},
 		{pets, "PUT", "/pets/7/toys", "ANY /pets/{id}/toys id=7"},
 		{pets, "PUT", "/pets/mine/toys", "ANY /pets/{id}/toys id=mine"}, // the literal leads nowhere
 		{pets, "GET", "/pets//toys", "-"},                               // an empty segment is no parameter
@@ -126,6 +130,8 @@ func TestRoute(t *testing.T) {
 		{beside, "GET", "/ADMIN", "other"},
 		{beside, "GET", "/Admin/x", "other"},
 		{beside, "GET", "/admin;v=1", "other"},
+		{beside, "GET", `/\admin`, "other"},
+		{beside, "GET", "/admin%5Cx", "other"},
 		{beside, "GET", "/admin/x/y", "GET /{proxy+} proxy=admin/x/y"}, // no guarded resource is there
 		{beside, "GET", "/public//x", "GET /{proxy+} proxy=public//x"},
 		{beside, "GET", "/a%2Fb", "GET /{proxy+} proxy=a%2Fb"},

@@ -160,8 +160,11 @@ type Name struct {
 	Endpoints EndpointType
 	// Certificates to choose from, in order of preference; never empty. Leaf is set.
 	Certificates []*tls.Certificate
-	// Revision is that of the commit that last changed Policy, Mode, Endpoints
-	// or Certificates: tickets are bound to it.
+	// Edge are those to choose from on the edge listener, of a name that has an
+	// edge endpoint beside another one. Empty: Certificates.
+	Edge []*tls.Certificate
+	// Revision is that of the commit that last changed Policy, Mode, Endpoints,
+	// Certificates or Edge: tickets are bound to it.
 	Revision store.Revision
 
 	API      string    // default endpoint: the API's id
@@ -169,6 +172,15 @@ type Name struct {
 	// Refused names a guard on this name that is stored but not enforced yet
 	// (mutual TLS, a domain policy): every request gets 403. Empty: none.
 	Refused string
+}
+
+// CertificatesAt are those to choose from on a listener, the edge one or
+// another.
+func (n *Name) CertificatesAt(edge bool) []*tls.Certificate {
+	if edge && len(n.Edge) > 0 {
+		return n.Edge
+	}
+	return n.Certificates
 }
 
 // Mapping binds a base path of a custom domain to a stage.

@@ -62,7 +62,7 @@ type stageFacts struct {
 
 type domainFacts struct {
 	state        resource.TLSState
-	certificates []string // ids, in order of preference
+	certificates []string // ids: the first is everybody's, a second is the edge listener's own
 	refused      []string
 }
 
@@ -361,7 +361,11 @@ func decodeDomainName(value []byte) (any, error) {
 		return nil, err
 	}
 	f := domainFacts{state: resource.TLSStateOfDomain(doc), refused: resource.GuardsNotEnforced(doc)}
-	for _, arn := range resource.DomainCertificates(doc) {
+	edge, other := resource.ServedCertificates(doc)
+	for _, arn := range []string{other, edge} {
+		if arn == "" {
+			continue
+		}
 		_, id, ok := strings.Cut(arn, ":certificate/")
 		if !ok || id == "" || strings.Contains(id, "/") {
 			return nil, fmt.Errorf("certificate %q is not an ACM ARN", arn)

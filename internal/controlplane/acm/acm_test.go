@@ -75,7 +75,7 @@ func TestImportDescribeGet(t *testing.T) {
 	if *d.DomainName != "api.example.com" || !slices.Equal(d.SubjectAlternativeNames, leaf.DNSNames) || *d.Subject != leaf.Subject.String() ||
 		!d.NotAfter.Equal(leaf.NotAfter) || !d.NotBefore.Equal(leaf.NotBefore) || d.Type != types.CertificateTypeImported ||
 		d.Status != types.CertificateStatusIssued || d.KeyAlgorithm != types.KeyAlgorithmEcPrime256v1 || *d.Issuer != "test intermediate" ||
-		*d.SignatureAlgorithm != "SHA256WITHECDSA" || d.ImportedAt == nil || len(d.InUseBy) != 0 {
+		*d.SignatureAlgorithm != "SHA256WITHECDSA" || d.ImportedAt == nil || d.InUseBy == nil || len(d.InUseBy) != 0 {
 		t.Errorf("described %+v", d)
 	}
 	if serial := strings.ReplaceAll(*d.Serial, ":", ""); serial != fmt.Sprintf("%0*x", len(serial), leaf.SerialNumber) || !strings.Contains(*d.Serial, ":") {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 
 	"github.com/sallyport/sallyport/internal/controlplane"
@@ -57,11 +58,14 @@ func (s *service) showAPI(ctx context.Context, api types.RestApi, rev store.Revi
 	if ok {
 		api.ApiStatus = types.ApiStatusAvailable
 	}
-	api.Policy = wirePolicy(api.Policy)
+	if p := aws.ToString(api.Policy); p != "" {
+		api.Policy = aws.String(resource.WirePolicy(p))
+	}
 	return api, nil
 }
 
-// showDomain is d as answers carry it.
+// showDomain is d as answers carry it. Its policies go out as they came in:
+// AWS escapes only those of APIs. Source: the AWS CLI's examples.
 func (s *service) showDomain(ctx context.Context, d types.DomainName, rev store.Revision, t resource.Transition) (types.DomainName, error) {
 	ok, err := s.inForce(ctx, rev, t)
 	if err != nil {
@@ -71,15 +75,5 @@ func (s *service) showDomain(ctx context.Context, d types.DomainName, rev store.
 	if ok {
 		d.DomainNameStatus = types.DomainNameStatusAvailable
 	}
-	d.Policy = wirePolicy(d.Policy)
-	d.ManagementPolicy = wirePolicy(d.ManagementPolicy)
 	return d, nil
-}
-
-func wirePolicy(document *string) *string {
-	if document == nil || *document == "" {
-		return nil
-	}
-	p := resource.WirePolicy(*document)
-	return &p
 }
