@@ -66,6 +66,10 @@ type Response struct {
 // io.EOF. Those that decide framing or identity are not among them.
 func (r *Response) Trailer() httpwire.Header { return r.exchange.call.Trailer() }
 
+// Arrived reports whether some of the body came along with the head, so that
+// reading it does not wait.
+func (r *Response) Arrived() bool { return r.exchange.call.Arrived() }
+
 // Upgraded hands over the connection of a response with status 101. The request's
 // context and timeout bind it no more; closing the response closes it.
 func (r *Response) Upgraded() httpwire.Stream {

@@ -136,16 +136,13 @@ func (c *chunkReader) readTrailers(b []byte) (used int, err error) {
 		return 2, io.EOF
 	}
 	for i, x := range b {
-		if len(c.trailers) == c.maxTrailer+2 {
-			return i, ErrMalformedBody
-		}
 		c.trailers = append(c.trailers, x)
 		line, r := c.lines.next(c.trailers)
 		switch {
 		case r != nil:
 			return i, ErrMalformedBody
 		case line == nil:
-			if partialField(c.lines.rest(c.trailers)) != nil {
+			if partialField(c.lines.rest(c.trailers), c.maxTrailer-2-c.lines.pos) != nil {
 				return i, ErrMalformedBody
 			}
 			continue

@@ -451,6 +451,9 @@ func (c *Call) ContentLength() int64 { return max(c.parser.head.length, -1) }
 // Trailer is what came after the body, valid once Read gave io.EOF.
 func (c *Call) Trailer() Header { return c.chunks.trailer }
 
+// Arrived reports whether Read will say something without waiting.
+func (c *Call) Arrived() bool { return c.complete || c.r < c.w }
+
 // Read reads the response's body.
 func (c *Call) Read(p []byte) (n int, err error) {
 	switch {

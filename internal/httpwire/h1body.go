@@ -37,6 +37,9 @@ func (b *h1Body) Read(p []byte) (int, error) {
 	}
 	n, err := b.read(p)
 	b.err = err
+	if err != nil && err != io.EOF {
+		b.c.reply.mustClose()
+	}
 	return n, err
 }
 

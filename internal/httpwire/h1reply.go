@@ -50,6 +50,16 @@ func (r *h1Reply) proceed() error {
 	return r.send([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
 }
 
+// mustClose lets the head, if it is still to come, say that this is the last
+// response: the request's body broke off.
+func (r *h1Reply) mustClose() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.begun {
+		r.close = true
+	}
+}
+
 func (r *h1Reply) inform(status int, h Header) error {
 	if r.http10 {
 		return nil

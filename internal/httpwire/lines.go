@@ -15,24 +15,23 @@ type lines struct {
 }
 
 // next returns the next line of b without its CR LF, or nil while it is not
-// whole. The empty line is not nil.
+// whole. The empty line is not nil. Of a line that is refused, rest is what
+// came before the offence.
 func (l *lines) next(b []byte) ([]byte, *refusal) {
 	for {
 		i := l.seen + indexControl(b[l.seen:])
-		if i == len(b) {
-			l.seen = i
-			return nil, nil
-		}
+		l.seen = i
 		switch {
+		case i == len(b):
+			return nil, nil
 		case b[i] == '\t':
-			l.seen = i + 1
+			l.seen++
 			continue
 		case b[i] == '\n':
 			return nil, badBareLF
 		case b[i] != '\r':
 			return nil, badControl
 		case i+1 == len(b):
-			l.seen = i
 			return nil, nil
 		case b[i+1] != '\n':
 			return nil, badControl // a bare CR
@@ -102,13 +101,20 @@ func parseField(line []byte) (Field, *refusal) {
 	return Field{text(line[:n]), text(line[from:to])}, nil
 }
 
-// partialField judges a header line of which only the beginning is there.
-func partialField(b []byte) *refusal {
-	switch n := tokenEnd(b); {
-	case len(b) > 0 && isBlank(b[0]):
+// partialField judges the beginning of a header line, which may be at most
+// room bytes long.
+func partialField(b []byte, room int) *refusal {
+	if len(b) == 0 {
+		return nil
+	}
+	within := b[:max(1, min(len(b), room))]
+	switch n := tokenEnd(within); {
+	case isBlank(b[0]):
 		return badFold
-	case n < len(b) && (n == 0 || b[n] != ':'):
+	case n < len(within) && (n == 0 || within[n] != ':'):
 		return badName
+	case len(b) > room:
+		return longHeader
 	}
 	return nil
 }

@@ -60,47 +60,51 @@ func (p *requestParser) reset(header Header) {
 
 // parse judges b, which holds the head so far from its first byte, and says
 // whether it is whole; it then ends at used. Between two calls b may only grow
-// at its end, in the same memory.
+// at its end, in the same memory. How it grows makes no difference to the
+// verdict: it is always that of the first byte that is wrong.
 func (p *requestParser) parse(b []byte) (used int, done bool, r *refusal) {
 	for {
+		from := p.lines.pos
 		line, r := p.lines.next(b)
-		if r != nil {
-			return 0, false, r
-		}
 		if line == nil {
-			return 0, false, p.partial(p.lines.rest(b))
+			if q := p.partial(p.lines.rest(b), from); q != nil {
+				return 0, false, q
+			}
+			return 0, false, r
 		}
 		switch {
 		case p.begun && len(line) == 0:
-			return p.lines.pos, true, p.finish()
+			r := p.finish()
+			return p.lines.pos, r == nil, r
+		case p.begun && p.lines.pos-p.start > p.limits.header:
+			r = longHeader
 		case p.begun:
-			if p.lines.pos-p.start > p.limits.header {
-				return 0, false, longHeader
-			}
 			r = p.field(line)
 		case len(line) == 0:
 			// One empty line before a request is tolerated. Source: RFC 9112 2.2.
 			if p.blank {
-				return 0, false, badRequestLine
+				r = badRequestLine
 			}
 			p.blank = true
 		default:
-			r = p.requestLine(line)
-			p.start = p.lines.pos
+			if r = p.requestLine(line); r == nil {
+				p.begun, p.start = true, p.lines.pos
+			}
 		}
 		if r != nil {
+			if q := p.partial(line, from); q != nil {
+				return 0, false, q // something before the line's end was wrong
+			}
 			return 0, false, r
 		}
 	}
 }
 
-// partial judges the line of which only the beginning is there.
-func (p *requestParser) partial(b []byte) *refusal {
+// partial judges b, the beginning of a line that starts at from, and finds the
+// first byte that is wrong whatever comes after it.
+func (p *requestParser) partial(b []byte, from int) *refusal {
 	if p.begun {
-		if p.lines.seen-p.start+2 > p.limits.header && len(b) > 0 {
-			return longHeader
-		}
-		return partialField(b)
+		return partialField(b, p.limits.header-2-(from-p.start))
 	}
 	n := tokenEnd(b)
 	switch {
@@ -113,10 +117,10 @@ func (p *requestParser) partial(b []byte) *refusal {
 	switch {
 	case ended && len(target) == 0:
 		return badRequestLine
+	case !validTarget(text(target[:min(len(target), p.limits.target)])):
+		return badTarget
 	case len(target) > p.limits.target:
 		return longTarget
-	case !validTarget(text(target)):
-		return badTarget
 	}
 	const longest = "HTTP/1.1"
 	if n := min(len(version), len("HTTP/")); string(version[:n]) != longest[:n] || len(version) > len(longest) {
@@ -145,7 +149,7 @@ func (p *requestParser) requestLine(line []byte) *refusal {
 	if !ok {
 		return badTarget
 	}
-	p.begun, p.absolute = true, authority
+	p.absolute = authority
 	p.head.http10 = version == "HTTP/1.0"
 	p.head.method, p.head.path, p.head.query = method, path, query
 	return nil

@@ -55,45 +55,45 @@ func (p *responseParser) reset() {
 // nothing here.
 func (p *responseParser) parse(b []byte) (used int, done bool, r *refusal) {
 	for {
+		from := p.lines.pos
 		line, r := p.lines.next(b)
-		if r != nil {
-			return 0, false, r
-		}
 		if line == nil {
-			return 0, false, p.partial(p.lines.rest(b))
+			if q := p.partial(p.lines.rest(b), from); q != nil {
+				return 0, false, q
+			}
+			return 0, false, r
 		}
 		switch {
 		case p.begun && len(line) == 0:
-			return p.lines.pos, true, p.finish()
+			r := p.finish()
+			return p.lines.pos, r == nil, r
+		case p.begun && p.lines.pos-p.start > p.limits.header:
+			r = longHeader
 		case p.begun:
-			if p.lines.pos-p.start > p.limits.header {
-				return 0, false, longHeader
-			}
 			r = p.field(line)
 		default:
-			r = p.statusLine(line)
-			p.start = p.lines.pos
+			if r = p.statusLine(line); r == nil {
+				p.begun, p.start = true, p.lines.pos
+			}
 		}
 		if r != nil {
+			if q := p.partial(line, from); q != nil {
+				return 0, false, q
+			}
 			return 0, false, r
 		}
 	}
 }
 
-func (p *responseParser) partial(b []byte) *refusal {
-	switch {
-	case !p.begun && len(b) > p.limits.target:
-		return badStatusLine
-	case !p.begun:
-		const begin = "HTTP/1."
-		if n := min(len(b), len(begin)); string(b[:n]) != begin[:n] {
-			return badStatusLine
-		}
-		return nil
-	case p.lines.seen-p.start+2 > p.limits.header && len(b) > 0:
-		return longHeader
+func (p *responseParser) partial(b []byte, from int) *refusal {
+	if p.begun {
+		return partialField(b, p.limits.header-2-(from-p.start))
 	}
-	return partialField(b)
+	const begin = "HTTP/1."
+	if n := min(len(b), len(begin)); string(b[:n]) != begin[:n] || len(b) > p.limits.target {
+		return badStatusLine
+	}
+	return nil
 }
 
 // statusLine takes "HTTP/1.1 200 OK". The reason may be missing, and the space
@@ -113,7 +113,6 @@ func (p *responseParser) statusLine(line []byte) *refusal {
 	case rest != "" && rest[0] != ' ':
 		return badStatusLine
 	}
-	p.begun = true
 	p.head.http10 = s[7] == '0'
 	p.head.status = int(code[0]-'0')*100 + int(code[1]-'0')*10 + int(code[2]-'0')
 	p.head.length = untilClose

@@ -113,9 +113,18 @@ func (e *exchange) stream(resp *backgate.Response, h httpwire.Header) (f *fault)
 		e.answer(h, (*buf)[:n])
 		return nil
 	}
+	n, err := 0, error(nil)
+	if resp.Arrived() {
+		// What is wrong with it from the start is a fault, too.
+		if n, err = resp.Body.Read(*buf); err != nil && err != io.EOF {
+			return e.backendFault(err)
+		}
+	}
 	e.x.Respond(e.status, h, resp.ContentLength)
-	for {
-		n, err := resp.Body.Read(*buf)
+	if n == 0 && err == nil && e.x.Flush() != nil { // the body may be long in coming
+		return nil
+	}
+	for ; ; n, err = resp.Body.Read(*buf) {
 		if n > 0 {
 			if e.write((*buf)[:n]) != nil {
 				return nil // the client is gone
