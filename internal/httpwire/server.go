@@ -170,8 +170,8 @@ func (s *Server) call(x *Exchange) (whole bool) {
 }
 
 func (s *Server) fail(x *Exchange) {
-	// Whoever reads the body may have been left behind.
-	x.message(500, "InternalServerErrorException", "Internal server error", true)
+	// Over HTTP/1.1 whoever reads the body may have been left behind.
+	x.message(500, "InternalServerErrorException", "Internal server error", !x.Conn.HTTP2)
 }
 
 // refusals are what refused requests are answered with, by status.
