@@ -4,7 +4,8 @@
 // the gateway words its own answers.
 //
 // It promises that a request is read once, against one snapshot; that every
-// step fails closed; that one client request is at most one backend request;
+// step fails closed; that one client request is at most one backend request
+// (backgate has the one exception, for what may be asked twice without harm);
 // and that a panic costs one request.
 //
 //	p := pipeline.New(pipeline.Options{Snapshot: compiler.Current, Backends: gate, ...})
