@@ -45,7 +45,6 @@ type requestParser struct {
 	hosts       int
 	lengths     int
 	codings     int
-	coding      string
 	expected    bool
 	upgrades    int
 	wantUpgrade bool // Connection: upgrade
