@@ -99,10 +99,9 @@ type h2 struct {
 	writing    bool      // somebody has the role of writing
 	must       bool      // what is queued is not to wait for more
 	window     int
-	initial    int // window of a new stream
-	frameSize  int
-	tableSize  uint32 // what the client lets our encoder's table be
-	tableClear bool   // the next block must say that we use none
+	initial    int  // window of a new stream
+	tableOff   bool // the client was told that our encoder uses no table ...
+	tableClear bool // ... or will be by the next block
 	rings      [8]h2Ring
 	ready      uint8 // rings that hold a stream, as bits
 
@@ -127,7 +126,7 @@ func newH2(s *Server, c net.Conn, facts *Conn) *h2 {
 	h := &h2{
 		server: s, conn: c, facts: facts, start: time.Now(),
 		streams: make(map[uint32]*h2Stream), recvWindow: h2ConnWindow,
-		window: h2DefaultWindow, initial: h2DefaultWindow, frameSize: h2FrameSize, tableSize: h2TableSize,
+		window: h2DefaultWindow, initial: h2DefaultWindow,
 	}
 	h.raw, h.socket = beneath(c)
 	h.changed.L = &h.mu
@@ -135,8 +134,8 @@ func newH2(s *Server, c net.Conn, facts *Conn) *h2 {
 	h.decoder = hpack.NewDecoder(h2TableSize, h.emit)
 	h.decoder.SetMaxStringLength(h2Block)
 	h.out = h.appendPreface(h.buffer())
-	h.timer = time.AfterFunc(s.opt.HeaderTimeout, h.tick)
-	h.tickAt, h.settingsBy = s.opt.HeaderTimeout, s.opt.HeaderTimeout
+	h.settingsBy, h.tickAt = s.opt.HeaderTimeout, min(s.opt.HeaderTimeout, s.opt.IdleTimeout)
+	h.timer = time.AfterFunc(h.tickAt, h.tick)
 	h.partBy.Store(int64(s.opt.HeaderTimeout))
 	return h
 }
@@ -284,6 +283,7 @@ func (c *h2) announce() {
 	c.out = appendPing(c.out, 0, h2DrainPing)
 	c.drainBy = c.since() + firstRequestGrace
 	c.tickBy(c.drainBy)
+	c.must = true
 	c.kick()
 }
 

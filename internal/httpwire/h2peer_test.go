@@ -3,7 +3,6 @@ package httpwire
 import (
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,12 +16,11 @@ import (
 
 // h2Peer is a client that can send any frame. Its framer is somebody else's.
 type h2Peer struct {
-	t      testing.TB
-	c      net.Conn
-	fr     *http2.Framer
-	enc    *hpack.Encoder
-	block  bytes.Buffer
-	parked []http2.Frame
+	t     testing.TB
+	c     net.Conn
+	fr    *http2.Framer
+	enc   *hpack.Encoder
+	block bytes.Buffer
 }
 
 // newH2Peer connects and exchanges SETTINGS.
@@ -208,5 +206,3 @@ func (p *h2Peer) alive(stream uint32) {
 		p.t.Errorf("connection is of no more use: %v %v", a, err)
 	}
 }
-
-var errNone = errors.New("none")

@@ -2,6 +2,7 @@ package httpwire
 
 import (
 	"encoding/binary"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/net/http2/hpack"
@@ -21,7 +22,13 @@ type h2HeaderBlock struct {
 
 // read takes frames until the connection ends. An *h2Error is the client's
 // fault, and what it is to be told.
-func (c *h2) read() error {
+func (c *h2) read() (err error) {
+	defer func() {
+		if p := recover(); p != nil { // a fault of ours: one connection, never the process
+			c.server.opt.Log.Error("panic on an HTTP/2 connection", "panic", p, "conn", c.facts.ID, "peer", c.facts.Peer, "stack", string(debug.Stack()))
+			err = &h2Error{h2InternalError, "panic"}
+		}
+	}()
 	for c.w-c.r < len(h2Preface) {
 		if err := c.more(len(h2Preface)); err != nil {
 			return err
@@ -635,9 +642,10 @@ func (c *h2) setting(id uint16, value uint32) error {
 		}
 		// More than the least is not used.
 	case h2HeaderTableSize:
-		// A smaller table must be acknowledged by the encoder, once.
-		if value < c.tableSize {
-			c.tableSize, c.tableClear = 0, true
+		// An encoder must acknowledge that its table is to be smaller than the
+		// 4,096 bytes that both sides begin with. Source: RFC 7541 4.2.
+		if value < 4096 && !c.tableOff {
+			c.tableOff, c.tableClear = true, true
 		}
 	case h2InitialWindowSize:
 		if value > h2MaxWindow {

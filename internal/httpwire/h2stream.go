@@ -130,7 +130,7 @@ func (s *h2Stream) finish(whole bool) {
 	s.header, s.ending = s.header[:0], s.ending[:0]
 	if c.active--; c.active == 0 {
 		c.idleSince = c.since()
-		c.tickBy(c.idleSince + h2KeepWorkers)
+		c.tickBy(c.idleSince + min(h2KeepWorkers, c.server.opt.IdleTimeout))
 	}
 	c.flush()
 	if c.err != nil {
@@ -191,7 +191,7 @@ func (s *h2Stream) head(status int, h Header, length int64, closeAfter bool) err
 	start := c.openResponse(s, 0)
 	b, dated := appendHpackResponse(appendHpackStatus(c.out, status), h)
 	if !dated {
-		b = appendHpackDate(b, s.x.Received)
+		b = appendHpackDate(b, time.Now())
 	}
 	if s.length >= 0 {
 		b = appendHpackLength(b, s.length)
@@ -359,6 +359,7 @@ func (b *h2Body) Read(p []byte) (int, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s.late = false
 	for {
 		switch {
 		case s.err != nil && s.bodyErr == ErrMalformedBody:
@@ -377,7 +378,6 @@ func (b *h2Body) Read(p []byte) (int, error) {
 			s.x.Trailer = s.ending
 			return 0, s.bodyErr
 		case s.late:
-			s.late = false
 			return 0, os.ErrDeadlineExceeded
 		}
 		if s.expect && !s.headSent {

@@ -45,11 +45,20 @@ func (c *h2) releaseOutput() {
 // sendable reports whether there is something to write.
 func (c *h2) sendable() bool { return len(c.out) > 0 || c.ready != 0 && c.window > 0 }
 
+// silent reports whether nothing may be sent any more; what was queued goes.
+func (c *h2) silent() bool {
+	if c.err == nil && c.drained < h2Left {
+		return false
+	}
+	c.out = c.out[:0]
+	return true
+}
+
 // flush writes what is queued. When somebody is writing already, it is for him
 // to write that too. The caller holds mu, which is free meanwhile.
 func (c *h2) flush() {
 	c.must = true
-	if c.writing || c.err != nil {
+	if c.writing || c.silent() {
 		return
 	}
 	c.writing = true
@@ -62,7 +71,7 @@ func (c *h2) flush() {
 
 // kick has somebody else write what must be written. The caller holds mu.
 func (c *h2) kick() {
-	if c.writing || c.err != nil || !c.must && (c.ready == 0 || c.window <= 0) {
+	if c.writing || c.silent() || !c.must && (c.ready == 0 || c.window <= 0) {
 		return
 	}
 	c.writing = true
@@ -171,7 +180,7 @@ func (c *h2) collect(writer *h2Stream) {
 
 // allowed is how much of n bytes s may send in one frame.
 func (c *h2) allowed(s *h2Stream, n int) int {
-	return max(min(n, s.window, c.window, c.frameSize), 0)
+	return max(min(n, s.window, c.window, h2FrameSize), 0)
 }
 
 // appendData queues a DATA frame, which may turn out to be the last.
@@ -188,9 +197,9 @@ func (c *h2) appendData(s *h2Stream, p []byte) {
 // endStream queues the end of a response: in its last frame, if that is here.
 func (c *h2) endStream(s *h2Stream) {
 	switch {
-	case len(s.trailers) > 0:
-		start := len(c.buffer())
-		c.out = append(appendFrame(c.out, 0, h2Headers, h2EndStream, s.id), s.trailers...)
+	case len(s.trailers) > 0 && !s.bodyless:
+		start := c.openResponse(s, h2EndStream)
+		c.out = append(c.out, s.trailers...)
 		c.closeBlock(start)
 	case s.lastGeneration == c.generation && s.lastFrame < len(c.out):
 		c.out[s.lastFrame+4] |= h2EndStream
@@ -214,7 +223,7 @@ func (c *h2) openResponse(s *h2Stream, flags byte) (start int) {
 // it if it is too long for one frame.
 func (c *h2) closeBlock(start int) {
 	n := len(c.out) - start - h2FrameHeader
-	if n <= c.frameSize {
+	if n <= h2FrameSize {
 		c.out[start], c.out[start+1], c.out[start+2] = byte(n>>16), byte(n>>8), byte(n)
 		c.out[start+4] |= h2EndHeaders
 		return
@@ -225,7 +234,7 @@ func (c *h2) closeBlock(start int) {
 	block := append([]byte(nil), c.out[start+h2FrameHeader:]...)
 	c.out = c.out[:start]
 	for len(block) > 0 {
-		n := min(len(block), c.frameSize)
+		n := min(len(block), h2FrameSize)
 		if n == len(block) {
 			flags |= h2EndHeaders
 		}
