@@ -119,7 +119,7 @@ func TestKeptConnectionsAreLookedAt(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{chain(issue(t, root, nil))}}
 	for _, secure := range []bool{false, true} {
 		for name, late := range map[string]string{"closed": "", "an answer that nobody asked for": "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"} {
-			done := make(chan struct{}, 2)
+			kept, done := make(chan struct{}), make(chan struct{})
 			var conns atomic.Int32
 			host := rawBackend(t, secure, config, func(c net.Conn) {
 				if conns.Add(1) > 1 {
@@ -127,11 +127,11 @@ func TestKeptConnectionsAreLookedAt(t *testing.T) {
 					return
 				}
 				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst")
-				<-done
+				<-kept
 				if io.WriteString(c, late); late == "" {
 					c.Close()
 				}
-				done <- struct{}{}
+				close(done)
 			})
 			g, scheme := gate(t, rootPool(root)), "http"
 			if secure {
@@ -140,7 +140,7 @@ func TestKeptConnectionsAreLookedAt(t *testing.T) {
 			if _, body, err := get(g, &Request{Scheme: scheme, Host: host}); err != nil || body != "first" {
 				t.Fatal(body, err)
 			}
-			done <- struct{}{}
+			close(kept)
 			<-done
 			r := &Request{Method: "POST", Scheme: scheme, Host: host, Body: strings.NewReader("x"), ContentLength: 1}
 			if _, body, err := get(g, r); err != nil || body != "second" {
