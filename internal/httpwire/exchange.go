@@ -2,13 +2,14 @@
 // in which the pipeline sees a request and answers it; who parsed it stays in
 // this package.
 //
-// HTTP/1 requests are parsed here, once and strictly (head.go): bare LF, folded
-// lines, white space before a colon, missing or repeated Host, Content-Length
+// HTTP/1 (h1.go) is read once and strictly: bare LF, bare CR, folded lines, white
+// space before a colon, control bytes, missing or repeated Host, Content-Length
 // that is repeated or beside Transfer-Encoding, codings but chunked, chunk
-// extensions and a target that disagrees with Host are refused with 400 and the
-// connection closes. net/http then keeps order, persistence, 100-continue and
-// response framing; it reads a head and chunks made by this package, never the
-// client's own. Header lines keep their order and spelling.
+// extensions and a target that disagrees with Host are refused with 400 at the
+// byte that is wrong, and the connection closes. The same bytes get the same
+// verdict however they arrive. Header lines keep their order and spelling. A
+// connection costs one goroutine, holds read buffers only while it has something
+// to do, and allocates nothing per request.
 //
 // HTTP/2 is this package's too (h2.go), over hpack of golang.org/x/net: what RFC
 // 9113 calls malformed resets its stream, what is refused for other reasons is
