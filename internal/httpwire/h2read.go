@@ -366,6 +366,9 @@ func (c *h2) trailers(s *h2Stream) error {
 
 // request opens a stream. The caller holds mu.
 func (c *h2) request() error {
+	if c.err != nil {
+		return c.err // of a writer: nobody would end this stream
+	}
 	s := c.worker()
 	s.begin(c.block.stream)
 	x := &s.x
@@ -391,6 +394,9 @@ func (c *h2) request() error {
 	c.active++
 	c.budget.earn(floodPing, 1)
 	s.wake <- struct{}{}
+	if c.head.full {
+		return c.spend(floodProvoked) // it cost more than it looks
+	}
 	return nil
 }
 
