@@ -6,7 +6,7 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 status=0
 mkdir -p bench/results
-SALLYPORT_SOAK=1 go test -count=1 -v -timeout 60m -run 'Walk|Kill|Crash|Soak|UnderLoad' ./... >"$out" 2>&1 || status=$?
+SALLYPORT_SOAK=1 go test -count=1 -v -timeout 60m -run 'Walk|Kill|Crash|Soak|UnderLoad|Flood|SlowClients' ./... >"$out" 2>&1 || status=$?
 {
 	echo "# Long walks in full"
 	echo
