@@ -6,7 +6,7 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 status=0
 mkdir -p bench/results
-SALLYPORT_SOAK=1 go test -p 1 -count=1 -v -timeout 60m -run 'Walk|Kill|UnderLoad|Terraform|AWSCLI|Migration' ./... >"$out" 2>&1 || status=$?
+SALLYPORT_SOAK=1 go test -p 1 -count=1 -v -timeout 60m -run 'Walk|Kill|UnderLoad|Terraform|AWSCLI|Migration|Flood|SlowClients' ./... >"$out" 2>&1 || status=$?
 {
 	echo "# Long walks in full"
 	echo

@@ -10,9 +10,11 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +44,7 @@ func newHost(t testing.TB, o Options, secure bool) *host {
 		h.tls = &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}, DynamicRecordSizingDisabled: true}
 	}
 	var mu sync.Mutex
-	var all []*Session
+	all := make(map[*Session]bool) // those that may be open
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -64,8 +66,14 @@ func newHost(t testing.TB, o Options, secure bool) *host {
 				}
 				s := h.server.Serve(c, facts)
 				mu.Lock()
-				all = append(all, s)
+				all[s] = true
 				mu.Unlock()
+				go func() {
+					<-s.Done()
+					mu.Lock()
+					delete(all, s)
+					mu.Unlock()
+				}()
 				h.sessions <- s
 			}()
 		}
@@ -73,8 +81,9 @@ func newHost(t testing.TB, o Options, secure bool) *host {
 	t.Cleanup(func() {
 		l.Close()
 		mu.Lock()
-		defer mu.Unlock()
-		for _, s := range all {
+		left := slices.Collect(maps.Keys(all))
+		mu.Unlock()
+		for _, s := range left {
 			s.Close()
 			wait(t, s)
 		}
