@@ -208,11 +208,12 @@ func (x *exchange) fault(err error) *Error {
 	var op *net.OpError
 	var body *httpwire.BodyError
 	var malformed *httpwire.ResponseError
+	canceled := x.canceled.Load() // once: it may become true meanwhile
 	switch {
 	case errors.As(err, &e):
-	case x.canceled.Load() && errors.Is(x.ctx.Err(), context.DeadlineExceeded):
+	case canceled && errors.Is(x.ctx.Err(), context.DeadlineExceeded):
 		e = &Error{Kind: Timeout, Cause: err}
-	case errors.As(err, &body), x.canceled.Load(), errors.Is(err, context.Canceled):
+	case errors.As(err, &body), canceled, errors.Is(err, context.Canceled):
 		e = &Error{Kind: Canceled, Cause: err}
 	case errors.As(err, &dns), errors.As(err, &op) && op.Op == "dial":
 		e = &Error{Kind: Dial, Cause: err}

@@ -95,6 +95,13 @@ func (c *Client) read(p []byte) (int, error) {
 	return n, err
 }
 
+// queue sends p with the next read.
+func (c *Client) queue(p []byte) error {
+	c.socket.queue()
+	_, err := c.conn.Write(p)
+	return err
+}
+
 // write sends p; the records of a long one leave together.
 func (c *Client) write(p []byte) error {
 	if !c.secure || len(p) <= recordBody {

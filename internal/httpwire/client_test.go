@@ -317,7 +317,10 @@ func TestQuiet(t *testing.T) {
 				t.Fatal(err)
 			}
 			call.Send(c)
-			io.WriteString(backend, test.answer)
+			go func() { // the request leaves with ReadHead
+				backend.Read(make([]byte, 100))
+				io.WriteString(backend, test.answer)
+			}()
 			if err := call.ReadHead(nil); err != nil {
 				t.Fatal(err)
 			}

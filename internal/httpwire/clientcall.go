@@ -239,16 +239,16 @@ func validProtocol(s string) bool {
 // Bodyless reports whether the request has no body.
 func (c *Call) Bodyless() bool { return c.body == nil && c.length == 0 }
 
-// Send writes the request to a client, which the call uses from here on. A body
-// that is not short is sent by a goroutine of its own, until Stop: the backend
-// may answer before it has read everything. A fault of a write is not returned:
+// Send gives the request to a client, which the call uses from here on: it goes
+// out with ReadHead. With a body that is not short a goroutine of its own sends
+// it, until Stop: the backend may answer before it has read everything. A fault of a write is not returned:
 // what the backend said before it closed may still be read.
 func (c *Call) Send(client *Client) {
 	c.client = client
 	c.begun, c.complete, c.surplus = false, false, false
 	c.r, c.w, c.base = 0, 0, 0
 	if c.body == nil {
-		c.writeOK = client.write(c.out) == nil
+		c.writeOK = client.queue(c.out) == nil
 		return
 	}
 	if c.send == nil {
@@ -574,7 +574,7 @@ func (c *Call) Complete() bool { return c.complete }
 // would close.
 func (c *Call) Reusable() bool {
 	h := &c.parser.head
-	if !c.complete || c.surplus || c.left == untilClose || h.close || !c.writeOK {
+	if !c.complete || c.surplus || c.left == untilClose || h.close || !c.writeOK || c.client.socket.broken != nil {
 		return false
 	}
 	if c.sending {

@@ -33,9 +33,15 @@ type ClientSocket struct {
 	records bool // TLS is spoken over it
 	raw     syscall.RawConn
 	tryRead func(fd uintptr) bool // reads into target without waiting
+	tryAsk  func(fd uintptr) bool // writes question, waits, reads into target
 	target  []byte
 	got     int
 	gotErr  error
+
+	queued   bool   // what is corked leaves with the next read
+	question []byte // what tryAsk has still to write
+	asked    bool   // tryAsk has written
+	broken   error  // of a queued write
 
 	in   *[]byte // of clientBuffers; nil while nothing is read
 	r, w int     // in[r:w] is read, but not handed out
@@ -56,14 +62,14 @@ func NewClientSocket(c net.Conn, secure bool) *ClientSocket {
 	if sc, ok := c.(syscall.Conn); ok {
 		s.raw, _ = sc.SyscallConn() // without it, connections are not used twice
 	}
-	s.tryRead = s.read
+	s.tryRead, s.tryAsk = s.read, s.ask
 	return s
 }
 
 // Read is for TLS, and for plain HTTP.
 func (s *ClientSocket) Read(p []byte) (int, error) {
 	if !s.records {
-		return s.Conn.Read(p)
+		return s.receive(p)
 	}
 	if s.left == 0 {
 		for s.w-s.r < recordHeader {
@@ -105,7 +111,7 @@ func (s *ClientSocket) fill() error {
 	if s.now {
 		n, err = s.readNow(b[s.w:])
 	} else {
-		n, err = s.Conn.Read(b[s.w:])
+		n, err = s.receive(b[s.w:])
 	}
 	s.w += n
 	switch {
@@ -128,6 +134,48 @@ func (s *ClientSocket) readNow(p []byte) (int, error) {
 	s.target = nil
 	if err != nil {
 		return 0, err
+	}
+	return s.got, s.gotErr
+}
+
+// queue has what is written from here on leave with the next read: then Go's
+// poller is armed before the backend can answer, so that nobody has to try and
+// read before there is anything, a system call of a request's eight.
+func (s *ClientSocket) queue() {
+	if s.raw == nil {
+		return
+	}
+	s.cork()
+	s.queued = true
+}
+
+// receive waits for bytes, after it has sent what is queued.
+func (s *ClientSocket) receive(p []byte) (int, error) {
+	if !s.queued {
+		return s.Conn.Read(p)
+	}
+	s.queued = false
+	s.mu.Lock()
+	buf := s.buf
+	s.buf, s.corked = nil, false
+	s.mu.Unlock()
+	if buf == nil { // nothing was written
+		return s.Conn.Read(p)
+	}
+	s.question, s.asked, s.target, s.got, s.gotErr = *buf, false, p, 0, nil
+	err := s.raw.Read(s.tryAsk)
+	rest := s.question
+	s.question, s.target = nil, nil
+	if len(rest) > 0 && err == nil && s.broken == nil { // the kernel took a part
+		_, s.broken = s.Conn.Write(rest)
+	}
+	*buf = (*buf)[:0]
+	socketBuffers.Put(buf)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(rest) > 0:
+		return s.Conn.Read(p) // what a backend said before it closed counts
 	}
 	return s.got, s.gotErr
 }

@@ -26,3 +26,28 @@ func (s *ClientSocket) read(fd uintptr) bool {
 		return true
 	}
 }
+
+// ask writes the question and has the caller wait; called again, it reads. What
+// it cannot write it leaves to the caller.
+func (s *ClientSocket) ask(fd uintptr) bool {
+	for !s.asked {
+		n, err := syscall.Write(int(fd), s.question)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return true
+		case err != nil:
+			s.broken = err
+			return true
+		}
+		if s.question = s.question[n:]; len(s.question) > 0 {
+			return true
+		}
+		s.asked = true
+		return false
+	}
+	s.gotErr = nil
+	s.read(fd)
+	return s.gotErr != errNotNow
+}

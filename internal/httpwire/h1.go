@@ -15,7 +15,7 @@ const (
 	// for the last time is still read, so that the client sees the answer and
 	// not a reset.
 	lingerTime  = 500 * time.Millisecond
-	lingerBytes = 256 << 10
+	lingerBytes = 2 << 20
 	// discardTime and discardBytes bound what is read of a body that the
 	// handler left, so that the connection can serve another request.
 	discardTime  = time.Second
