@@ -38,6 +38,13 @@ type Request struct {
 	// Certificate is shown to a backend that asks for one; nil: none. The same
 	// certificate is the same pointer: connections are shared by it.
 	Certificate *tls.Certificate
+	// Previous is the certificate before, for a backend that does not take
+	// Certificate yet; nil: there is none.
+	Previous *tls.Certificate
+	// Target names what is dialed in place of Host, by the operator's targets:
+	// a load balancer's or listener's ARN. "": Host. Host header, SNI and the
+	// name verified stay Host's.
+	Target string
 	// Timeout bounds the whole exchange from the dial to the body's last byte;
 	// zero means 29 s. A deadline of the context may end it earlier.
 	Timeout time.Duration

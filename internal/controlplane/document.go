@@ -18,7 +18,8 @@ func ours(doc any) bool {
 		resource.Frozen, *resource.Frozen,
 		resource.StageEffect, *resource.StageEffect,
 		resource.Transition, *resource.Transition,
-		resource.Material, *resource.Material:
+		resource.Material, *resource.Material,
+		resource.Rotation, *resource.Rotation:
 		return true
 	}
 	return false

@@ -41,3 +41,12 @@ type Material struct {
 	Chain       string `json:"chain"`       // PEM, may be empty
 	Sealed      []byte `json:"sealed"`
 }
+
+// Rotation is a stage's move from one client certificate to the next: while it
+// stands, a backend that does not take the stage's own certificate is shown the
+// previous one. It is written by the change that replaces the certificate, and
+// goes when the previous one is deleted, or the stage names it no more.
+type Rotation struct {
+	Previous string    `json:"previous"` // id or ARN of the certificate before
+	Since    time.Time `json:"since"`
+}

@@ -20,6 +20,11 @@ import (
 //	apigateway/transitions/restapis/API            Transition
 //	apigateway/transitions/domainnames/NAME        Transition
 //	apigateway/account                             apigateway.GetAccountOutput
+//	apigateway/clientcertificates/ID               types.ClientCertificate
+//	apigateway/clientmaterial/ID                   Material (private key sealed)
+//	apigateway/rotations/API/STAGE                 Rotation
+//	apigateway/vpclinks/ID                         types.VpcLink
+//	apigatewayv2/vpclinks/ID                       apigatewayv2 types.VpcLink
 //	acm/certificates/ID                            acm types.CertificateDetail
 //	acm/material/ID                                Material (private key sealed)
 //	acm/tags/ID                                    []acm types.Tag
@@ -36,6 +41,12 @@ const (
 	PrefixCertificates     = "acm/certificates/"
 	PrefixMaterial         = "acm/material/"
 	PrefixCertificateTags  = "acm/tags/"
+
+	PrefixClientCertificates = "apigateway/clientcertificates/"
+	PrefixClientMaterial     = "apigateway/clientmaterial/"
+	PrefixRotations          = "apigateway/rotations/"
+	PrefixVPCLinks           = "apigateway/vpclinks/"
+	PrefixVPCLinksV2         = "apigatewayv2/vpclinks/"
 
 	KeyAccount = "apigateway/account"
 )
@@ -61,6 +72,12 @@ func DomainTransitionKey(name string) string    { return PrefixTransitions + "do
 func CertificateKey(id string) string           { return PrefixCertificates + id }
 func MaterialKey(id string) string              { return PrefixMaterial + id }
 func CertificateTagsKey(id string) string       { return PrefixCertificateTags + id }
+func ClientCertificateKey(id string) string     { return PrefixClientCertificates + id }
+func ClientMaterialKey(id string) string        { return PrefixClientMaterial + id }
+func RotationsPrefix(api string) string         { return PrefixRotations + api + "/" }
+func RotationKey(api, stage string) string      { return RotationsPrefix(api) + stage }
+func VPCLinkKey(id string) string               { return PrefixVPCLinks + id }
+func VPCLinkV2Key(id string) string             { return PrefixVPCLinksV2 + id }
 
 // BasePathMappingKey takes the base path as the wire writes it: "(none)" or ""
 // for the empty one, "v1/pets" for a multi-level one.

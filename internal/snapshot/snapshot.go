@@ -214,6 +214,11 @@ type Stage struct {
 	Variables map[string]string
 	AccessLog *AccessLog // nil: off
 	Routes    *Node
+	// ClientCertificate is shown to backends that ask for one; nil: none.
+	// PreviousCertificate is the one before, for backends that do not take the
+	// new one yet; nil: no rotation is under way. The same certificate is the
+	// same pointer in every stage and snapshot, for connections are shared by it.
+	ClientCertificate, PreviousCertificate *tls.Certificate
 	// Refused names a guard on the whole stage or API that is not enforced yet:
 	// every request gets 403. Empty: none.
 	Refused string
@@ -248,11 +253,23 @@ type Method struct {
 	// enforced only by request validators.
 	RequiredParameters []string
 	Integration        *Integration // nil: no integration, answers 500
+	// Log and DataTrace are the execution log's, from the stage's method settings.
+	Log       LogLevel
+	DataTrace bool
 	// Refused names a guard not enforced yet (authorization type, API key,
 	// request validator) or an integration that cannot be reached yet (AWS,
 	// VPC link): 403. Empty: none.
 	Refused string
 }
+
+// LogLevel is how much of a request the execution log tells.
+type LogLevel uint8
+
+const (
+	LogOff   LogLevel = iota
+	LogError          // failures
+	LogInfo           // every step
+)
 
 // IntegrationType is what stands behind a method.
 type IntegrationType uint8
@@ -268,6 +285,9 @@ type Integration struct {
 	Type       IntegrationType
 	HTTPMethod string    // the backend's method; "ANY" keeps the client's
 	URI        []Segment // literals and references, concatenated; empty for Mock
+	// Target is what a VPC link leads to, as the operator's targets name it: the
+	// ARN of a load balancer or listener. "": the URI's host is dialed.
+	Target string
 	// Timeout bounds the whole backend exchange: 50 ms to 29 s (more for
 	// Regional and private APIs). Source: Integration.timeoutInMillis.
 	Timeout                  time.Duration
