@@ -86,12 +86,13 @@ type Options struct {
 // Server is an http.Handler, safe for concurrent use once every service is
 // registered.
 type Server struct {
-	options  Options
-	log      *slog.Logger
-	verifier *sigv4.Verifier
-	handlers map[string]handler // service and operation
-	slots    chan struct{}
-	changes  sync.RWMutex // see attempt
+	options    Options
+	log        *slog.Logger
+	verifier   *sigv4.Verifier
+	handlers   map[string]handler // service and operation
+	extensions []extension
+	slots      chan struct{}
+	changes    sync.RWMutex // see attempt
 }
 
 // New returns a Server without operations.
@@ -169,6 +170,7 @@ type exchange struct {
 	body      []byte
 	operation *awsapi.Operation
 	handler   handler
+	extension *extension // nil: one of AWS's operations
 	request   *awsapi.Request
 	code      string // of the error that was answered
 	err       error  // what the client is not told; for the log
@@ -204,12 +206,17 @@ func (c *exchange) serve() {
 
 // identify reads, unverified, which service the call is for.
 func (c *exchange) identify() error {
+	if isExtension(c.r) {
+		c.service = speaks(extensionService) // errors too are JSON, whatever the scope claims
+	}
 	scope, err := sigv4.ParseScope(c.r)
 	if err != nil {
 		return err
 	}
 	c.scope = scope
-	c.service = speaks(scope.Service) // one that is not known is named after the signature is verified
+	if c.service == nil {
+		c.service = speaks(scope.Service) // one that is not known is named after the signature is verified
+	}
 	return nil
 }
 
@@ -297,6 +304,9 @@ func unknownService(name, operation string) *awsapi.Error {
 }
 
 func (c *exchange) route() error {
+	if isExtension(c.r) {
+		return c.routeExtension()
+	}
 	op, err := awsapi.Route(c.scope.Service, c.r, c.body)
 	if err != nil {
 		return err
@@ -324,6 +334,9 @@ func notBuilt(op *awsapi.Operation) *awsapi.Error {
 }
 
 func (c *exchange) decode() error {
+	if c.extension != nil {
+		return nil // it reads its own parameters
+	}
 	request, err := c.operation.Decode(c.r, c.body)
 	if err != nil {
 		return err
@@ -336,6 +349,9 @@ func (c *exchange) decode() error {
 }
 
 func (c *exchange) handle() error {
+	if c.extension != nil {
+		return c.extend()
+	}
 	out, err := c.handler(c.r.Context(), &Call{
 		RequestID:   c.requestID,
 		AccessKeyID: c.scope.AccessKeyID,
@@ -401,8 +417,11 @@ func (c *exchange) end() {
 		}
 	}
 	name := ""
-	if c.operation != nil {
+	switch {
+	case c.operation != nil:
 		name = c.operation.Name
+	case c.extension != nil:
+		name = c.extension.pattern
 	}
 	attrs := []any{
 		"operation", name,
