@@ -56,6 +56,8 @@ type Options struct {
 	Ready func(Runtime)
 	// Roots are trusted for backends beside the system's and the bundles'.
 	Roots []*x509.Certificate
+	// Resolver finds the addresses of backends; nil: the system's.
+	Resolver *net.Resolver
 }
 
 // Gateway is a running gateway. Its methods are safe for concurrent use.
@@ -135,7 +137,7 @@ func Open(ctx context.Context, o Options) (g *Gateway, err error) {
 	if err != nil {
 		return g, err
 	}
-	g.backends = backgate.New(backgate.Options{Roots: roots, AllowBackend: c.AllowBackends})
+	g.backends = backgate.New(backgate.Options{Roots: roots, AllowBackend: c.AllowBackends, Resolver: o.Resolver})
 
 	<-proofs
 	if g.compiler, err = snapshot.Open(ctx, g.store, snapshot.Options{

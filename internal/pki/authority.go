@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -171,6 +172,9 @@ type LeafOptions struct {
 	Client bool
 	// SelfSigned signs with the leaf's own key: the authority has no part in it.
 	SelfSigned bool
+	// Adjust, unless nil, has the last word on what is signed: tests of verifiers
+	// need certificates that no honest authority issues.
+	Adjust func(*x509.Certificate)
 }
 
 // Issued is a certificate with its key, fresh from an authority.
@@ -226,6 +230,9 @@ func (a *Authority) Leaf(opts LeafOptions) (*Issued, error) {
 	if template.Subject.CommonName == "" && len(opts.Names) > 0 && len(opts.Names[0]) <= 64 {
 		template.Subject.CommonName = opts.Names[0]
 	}
+	if opts.Adjust != nil {
+		opts.Adjust(template)
+	}
 	parent, signer, chain := a.Certificate, a.key, a.chain
 	if opts.SelfSigned {
 		parent, signer, chain = template, key, nil
@@ -235,6 +242,17 @@ func (a *Authority) Leaf(opts LeafOptions) (*Issued, error) {
 		return nil, err
 	}
 	return &Issued{Certificate: cert, Chain: chain, Key: key}, nil
+}
+
+// Authority signs with the certificate's key, whether or not the certificate
+// says that it may. Its leaves present it in their chain, unless it signed
+// itself.
+func (i *Issued) Authority() *Authority {
+	a := &Authority{Certificate: i.Certificate, key: i.Key, now: time.Now}
+	if !bytes.Equal(i.Certificate.RawSubject, i.Certificate.RawIssuer) {
+		a.chain = slices.Concat([]*x509.Certificate{i.Certificate}, i.Chain)
+	}
+	return a
 }
 
 // TLS returns the certificate as crypto/tls serves it.

@@ -91,3 +91,36 @@ func tryHandshake(t *testing.T, cert tls.Certificate, roots *x509.CertPool, name
 	must(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 	return tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: name, Time: now}).Handshake()
 }
+
+// A certificate may sign whatever it says of itself, and dates are as asked.
+func TestAdjust(t *testing.T) {
+	a, err := NewAuthority("root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	middle, err := a.Leaf(LeafOptions{CommonName: "middle", Adjust: func(c *x509.Certificate) {
+		c.IsCA, c.KeyUsage, c.ExtKeyUsage = true, x509.KeyUsageCertSign, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := middle.Authority().Leaf(LeafOptions{Names: []string{"a.test"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(leaf.Chain) != 1 || leaf.Chain[0] != middle.Certificate {
+		t.Fatalf("chain %v", leaf.Chain)
+	}
+	intermediates := x509.NewCertPool()
+	intermediates.AddCert(middle.Certificate)
+	if _, err := leaf.Certificate.Verify(x509.VerifyOptions{DNSName: "a.test", Roots: a.Pool(), Intermediates: intermediates}); err != nil {
+		t.Error(err)
+	}
+	own, err := a.Leaf(LeafOptions{CommonName: "own", SelfSigned: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leaf, err = own.Authority().Leaf(LeafOptions{}); err != nil || len(leaf.Chain) != 0 {
+		t.Errorf("a root is in the chain: %v %v", leaf, err)
+	}
+}
