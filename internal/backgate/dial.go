@@ -22,7 +22,9 @@ func (t *trust) newPool(k key) *pool {
 			port = "443"
 		}
 	}
-	p.address = net.JoinHostPort(host, port)
+	if p.addresses = t.targets[k.target]; k.target == "" {
+		p.addresses = []string{net.JoinHostPort(host, port)}
+	}
 	if !k.secure {
 		return p
 	}
@@ -52,18 +54,8 @@ func (p *pool) dial(ctx context.Context, deadline time.Time) (*httpwire.Client, 
 	o := &p.trust.gate.options
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	dialer := net.Dialer{
-		Timeout:  o.DialTimeout,
-		Resolver: o.Resolver,
-		// Control sees the address that the socket really connects to, after
-		// every resolution and for each of several addresses.
-		Control: p.trust.control,
-	}
-	raw, err := dialer.DialContext(ctx, "tcp", p.address)
+	raw, err := p.connect(ctx, deadline)
 	if err != nil {
-		if e := ctx.Err(); e != nil {
-			err = e
-		}
 		return nil, err
 	}
 	socket := httpwire.NewClientSocket(raw, p.tls != nil)
@@ -81,6 +73,41 @@ func (p *pool) dial(ctx context.Context, deadline time.Time) (*httpwire.Client, 
 		return nil, handshakeError(err)
 	}
 	return httpwire.NewClient(c, socket), nil
+}
+
+// connect opens a socket to one of the addresses. They are tried in turn, each
+// dial beginning with the next one; what refuses, or does not answer within its
+// share of the time, gives way to its neighbour.
+func (p *pool) connect(ctx context.Context, deadline time.Time) (net.Conn, error) {
+	o := &p.trust.gate.options
+	dialer := net.Dialer{
+		Resolver: o.Resolver,
+		// Control sees the address that the socket really connects to, after
+		// every resolution and for each of several addresses.
+		Control: p.trust.control,
+	}
+	n := len(p.addresses)
+	first := 0
+	if n > 1 {
+		first = int(p.turn.Add(1)-1) % n
+	}
+	var failed error
+	for i := range n {
+		dialer.Timeout = o.DialTimeout
+		if left := n - i; left > 1 {
+			dialer.Timeout = min(o.DialTimeout, time.Until(deadline)/time.Duration(left))
+		}
+		c, err := dialer.DialContext(ctx, "tcp", p.addresses[(first+i)%n])
+		switch {
+		case err == nil:
+			return c, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case failed == nil:
+			failed = err
+		}
+	}
+	return nil, failed
 }
 
 // splitAuthority parts a valid authority; brackets go, port may be "".

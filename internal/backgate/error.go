@@ -37,6 +37,8 @@ const (
 	RefusedAddress
 	// InvalidAddress: the integration's URI, or a header, cannot be sent.
 	InvalidAddress
+	// NoTarget: what the VPC link leads to is not there, or has no address.
+	NoTarget
 	// Dial: no connection: name not found, refused, unreachable, no answer in time.
 	Dial
 	// Closed: the connection ended before the answer was complete.
@@ -74,6 +76,7 @@ var kinds = [...]struct{ name, text string }{
 	NotTLS:            {"not TLS", configurationError + "Unsupported or unrecognized SSL message"},
 	RefusedAddress:    {"refused address", configurationError + "Invalid endpoint address"},
 	InvalidAddress:    {"invalid address", configurationError + "Invalid endpoint address"},
+	NoTarget:          {"no target", configurationError + "There was an internal error while executing your request"},
 	Dial:              {"no connection", networkError},
 	Closed:            {"connection closed", networkError + ": Connection is closed"},
 	Timeout:           {"timeout", "Execution failed due to a timeout error"},
@@ -91,7 +94,7 @@ func (k Kind) String() string {
 
 // Certificate reports whether k is a fault of TLS or of its configuration,
 // which AWS answers with 500, not with 504.
-func (k Kind) Certificate() bool { return k >= Untrusted && k <= InvalidAddress }
+func (k Kind) Certificate() bool { return k >= Untrusted && k <= NoTarget }
 
 // Error says why a backend could not be asked. Only the members that its kind
 // has are set.
@@ -100,7 +103,7 @@ type Error struct {
 	Host    string // as the integration names it
 	Address string // refused
 	Subject string // of the certificate presented
-	Detail  string // alert by its RFC name; what is special about an address
+	Detail  string // alert by its RFC name; what is special about an address; the target
 	Cause   error
 }
 

@@ -122,10 +122,12 @@ func (x *exchange) free() {
 	exchanges.Put(x)
 }
 
-// errAuthority and its kin are causes of InvalidAddress.
+// errScheme and errAuthority are causes of InvalidAddress, errNoAddress is
+// NoTarget's.
 var (
 	errScheme    = errors.New("scheme is neither http nor https")
 	errAuthority = errors.New("not a host name with an optional port")
+	errNoAddress = errors.New("the setting targets maps it to no address")
 )
 
 // Do sends r and returns the answer's head; the body is streamed. The error is
@@ -147,9 +149,9 @@ func (x *exchange) do(g *Gate, r *Request) error {
 	if r.Scheme != "http" && r.Scheme != "https" {
 		return &Error{Kind: InvalidAddress, Cause: errScheme}
 	}
-	pool, err := g.trust.Load().pool(key{host: r.Host, secure: r.Scheme == "https", skip: r.InsecureSkipVerification, certificate: r.Certificate})
+	pool, err := g.trust.Load().pool(key{host: r.Host, target: r.Target, secure: r.Scheme == "https", skip: r.InsecureSkipVerification, certificate: r.Certificate})
 	if err != nil {
-		return &Error{Kind: InvalidAddress, Cause: err}
+		return err
 	}
 	x.request = httpwire.ClientRequest{
 		Method: r.Method, Authority: r.Host, Path: r.Path, Query: r.Query, Header: r.Header,

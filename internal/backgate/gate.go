@@ -7,8 +7,11 @@
 //   - No request byte leaves before chain, dates and name verify; skipping
 //     verification drops the one check that the root is a trusted one.
 //   - Addresses are judged after resolution, on every dial, in every spelling.
+//   - A request by a VPC link goes to the addresses that the operator mapped to
+//     its target and nowhere else; the name that is sent and verified stays the
+//     URI's.
 //   - Connections, and TLS sessions, are shared only between requests under the
-//     same trust, skip setting, scheme, host, port and client certificate. A
+//     same trust, skip setting, scheme, host, port, target and client certificate. A
 //     changed configuration starts new pools.
 //   - A connection is used again only after exactly the bytes that its answers
 //     announced: what comes early, twice or on top closes it.
@@ -49,7 +52,10 @@ type Options struct {
 	// AllowBackend are address ranges that may be dialed although they are
 	// special (loopback, link-local ...).
 	AllowBackend []netip.Prefix
-	Resolver     *net.Resolver // nil: the system's
+	// Targets are what VPC links lead to: the ARN of a load balancer, a listener
+	// or a Cloud Map service, or a name -> its addresses, host:port each.
+	Targets  map[string][]string
+	Resolver *net.Resolver // nil: the system's
 	// DialTimeout and HandshakeTimeout bound the TCP and the TLS handshake;
 	// zero means 10 s. The context of a request may end them earlier.
 	DialTimeout, HandshakeTimeout time.Duration
@@ -77,23 +83,27 @@ func New(o Options) *Gate {
 		o.Now = time.Now
 	}
 	g := &Gate{options: o}
-	g.Configure(o.Roots, o.AllowBackend)
+	g.Configure(o.Roots, o.AllowBackend, o.Targets)
 	return g
 }
 
-// Configure replaces the roots and the allowed special addresses. Requests
-// under way finish on their connections; no later one uses those.
-func (g *Gate) Configure(roots *x509.CertPool, allow []netip.Prefix) {
+// Configure replaces the roots, the allowed special addresses and the targets,
+// which the gate keeps. Requests under way finish on their connections; no
+// later one uses those.
+func (g *Gate) Configure(roots *x509.CertPool, allow []netip.Prefix, targets map[string][]string) {
 	if roots == nil {
 		roots = x509.NewCertPool() // nil would mean the system's to crypto/x509
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	t := &trust{gate: g, roots: roots, allow: allow, pools: map[key]*pool{}}
+	t := &trust{gate: g, roots: roots, allow: allow, targets: targets, pools: map[key]*pool{}}
 	if old := g.trust.Swap(t); old != nil {
 		old.close()
 	}
 }
+
+// Maps reports whether target has addresses.
+func (g *Gate) Maps(target string) bool { return len(g.trust.Load().targets[target]) > 0 }
 
 // Close closes the idle connections; those in use close with their requests.
 func (g *Gate) Close() {

@@ -246,11 +246,11 @@ func TestRefusesAtDial(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	g.Configure(nil, loopback)
+	g.Configure(nil, loopback, nil)
 	if _, _, err := get(g, &Request{Scheme: "http", Host: host}); err != nil {
 		t.Error(err)
 	}
-	g.Configure(nil, nil) // also binds kept connections
+	g.Configure(nil, nil, nil) // also binds kept connections
 	if _, _, err := get(g, &Request{Scheme: "http", Host: host}); kindOf(t, err) != RefusedAddress {
 		t.Errorf("after the range was taken back: %v", err)
 	}
@@ -545,7 +545,7 @@ func TestPools(t *testing.T) {
 			t.Errorf("%+v: %d connections", step, n)
 		}
 	}
-	g.Configure(nil, loopback)
+	g.Configure(nil, loopback, nil)
 	if _, _, err := get(g, &Request{Host: "localhost:" + port}); kindOf(t, err) != Incomplete {
 		t.Errorf("after the root was taken away: %v", err)
 	}

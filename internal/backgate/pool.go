@@ -40,6 +40,7 @@ const (
 // configuration that their pools belong to.
 type key struct {
 	host        string // as in the Host header
+	target      string // what is dialed in its place; "": host
 	secure      bool
 	skip        bool
 	certificate *tls.Certificate // presented to the backend
@@ -48,9 +49,10 @@ type key struct {
 // trust is one configuration, by which connections were judged, and the pools
 // under it.
 type trust struct {
-	gate  *Gate
-	roots *x509.CertPool
-	allow []netip.Prefix
+	gate    *Gate
+	roots   *x509.CertPool
+	allow   []netip.Prefix
+	targets map[string][]string
 
 	mu     sync.RWMutex
 	pools  map[key]*pool
@@ -59,11 +61,12 @@ type trust struct {
 
 // pool holds the idle connections of one key.
 type pool struct {
-	trust   *trust
-	key     key
-	address string      // host:port to dial
-	tls     *tls.Config // nil: plain
-	slots   chan struct{}
+	trust     *trust
+	key       key
+	addresses []string      // host:port to dial, any of them
+	turn      atomic.Uint32 // which of them is dialed first
+	tls       *tls.Config   // nil: plain
+	slots     chan struct{}
 
 	mu   sync.Mutex
 	idle []idleClient // the one used last is at the end
@@ -85,7 +88,10 @@ func (t *trust) pool(k key) (*pool, error) {
 		return p, nil
 	}
 	if !validAuthority(k.host) {
-		return nil, errAuthority
+		return nil, &Error{Kind: InvalidAddress, Cause: errAuthority}
+	}
+	if k.target != "" && len(t.targets[k.target]) == 0 {
+		return nil, &Error{Kind: NoTarget, Detail: k.target, Cause: errNoAddress}
 	}
 	k.host = strings.Clone(k.host) // it may be part of a request
 	p = t.newPool(k)

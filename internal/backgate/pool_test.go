@@ -186,11 +186,11 @@ func TestResumption(t *testing.T) {
 		t.Errorf("resumed after the certificate expired: %v", err)
 	}
 	now.Store(time.Now().UnixNano())
-	g.Configure(rootPool(root), loopback)
+	g.Configure(rootPool(root), loopback, nil)
 	if _, body, err := get(g, &Request{Host: host}); err != nil || body != "false" {
 		t.Errorf("resumed under another configuration: %s %v", body, err)
 	}
-	g.Configure(nil, loopback)
+	g.Configure(nil, loopback, nil)
 	if _, _, err := get(g, &Request{Host: host}); kindOf(t, err) != Incomplete {
 		t.Errorf("without roots: %v", err)
 	}

@@ -36,6 +36,10 @@ type Config struct {
 	// AllowBackends are special address ranges (loopback, link-local ...) that
 	// integrations may reach all the same.
 	AllowBackends []netip.Prefix
+	// Targets are what VPC links lead to: the ARN of a load balancer, a listener
+	// or a Cloud Map service, the ARN or name of a search cluster -> where the
+	// operator has it, host:port each, in the order written.
+	Targets map[string][]string
 	// PropagationDelay is how long a changed policy or mode stays UPDATING; 0
 	// to 24 h, 0 means until the gates enforce it (milliseconds).
 	PropagationDelay time.Duration
@@ -63,7 +67,10 @@ type Key struct {
 	Reloadable bool     // HUP applies a change; else it waits for a restart
 	Help       string   // one sentence without a full stop
 	Pattern    string   // JSON Schema pattern of one value, "" for any text
-	set        func(c *Config, values []string) error
+	// Names is the pattern of NAME where values are NAME=VALUE and the file has a
+	// mapping of names to a value or a list of values; "" for plain values.
+	Names string
+	set   func(c *Config, values []string) error
 }
 
 // Env is the environment variable of the key: SALLYPORT_DATA_DIR. Lists are
@@ -77,7 +84,13 @@ var (
 	suffixPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 	vpcPattern    = regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`)
 	vpcePattern   = regexp.MustCompile(`^vpce-[0-9a-f]{8,17}$`)
+	// targetPattern takes an ARN, or the name of a search domain.
+	targetPattern  = regexp.MustCompile(`^(arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]*:[!-~]+|[a-z][a-z0-9-]{2,27})$`)
+	addressPattern = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$`)
 )
+
+// maxAddresses bounds the addresses of one target.
+const maxAddresses = 64
 
 // listenerTypes are the endpoint types a listener may serve, and HTTP for what
 // may be asked for in plaintext: nothing yet, so that every request gets 403.
@@ -126,6 +139,7 @@ var Keys = []Key{
 		}
 		return nil
 	}},
+	{Name: "targets", Value: "NAME=HOST:PORT", List: true, Reloadable: true, Names: targetPattern.String(), Pattern: addressPattern.String(), Help: "where what VPC links lead to is found: NAME is the ARN of a load balancer, listener or Cloud Map service, or a search cluster's ARN or name", set: setTargets},
 	{Name: "propagation-delay", Value: "D", Default: []string{"0s"}, Help: "how long a changed policy or mode stays UPDATING, to rehearse AWS's timing (15m)", set: func(c *Config, v []string) error {
 		d, err := time.ParseDuration(v[0])
 		if err != nil || d < 0 || d > 24*time.Hour {
@@ -194,6 +208,58 @@ func setListen(c *Config, values []string) error {
 	}
 	return nil
 }
+
+// setTargets takes NAME=HOST:PORT, cut at the last equals sign, which no address
+// has.
+func setTargets(c *Config, values []string) error {
+	c.Targets = map[string][]string{}
+	for i, v := range values {
+		at := strings.LastIndexByte(v, '=')
+		if at < 0 {
+			return inValue(i, fmt.Errorf("%q is not NAME=HOST:PORT, such as arn:aws:elasticloadbalancing:...=10.0.0.5:443", v))
+		}
+		name, addr := v[:at], v[at+1:]
+		if err := match(targetPattern, name, "an ARN or the name of a search domain"); err != nil {
+			return inValue(i, err)
+		}
+		if err := target(addr); err != nil {
+			return inValue(i, fmt.Errorf("%s: %w", name, err))
+		}
+		if slices.Contains(c.Targets[name], addr) {
+			return inValue(i, fmt.Errorf("%s: %s is given twice", name, addr))
+		}
+		if len(c.Targets[name]) == maxAddresses {
+			return inValue(i, fmt.Errorf("%s: more than %d addresses", name, maxAddresses))
+		}
+		c.Targets[name] = append(c.Targets[name], addr)
+	}
+	return nil
+}
+
+// target accepts HOST:PORT that can be dialed.
+func target(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || !addressPattern.MatchString(addr) {
+		return fmt.Errorf("%q is not HOST:PORT, such as 10.0.0.5:443", addr)
+	}
+	if _, err := netip.ParseAddr(host); strings.Contains(host, ":") && err != nil {
+		return fmt.Errorf("%q is not HOST:PORT, such as [fd00::5]:443", addr)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return fmt.Errorf("%q has no port between 1 and 65535", addr)
+	}
+	return nil
+}
+
+// valueError says which of several values is refused.
+type valueError struct {
+	index int
+	error
+}
+
+func (e valueError) Unwrap() error { return e.error }
+
+func inValue(i int, err error) error { return valueError{i, err} }
 
 func absolute(to *string, path string) error {
 	if path == "" {

@@ -59,6 +59,32 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// What VPC links lead to is written as a mapping in the file, as NAME=HOST:PORT
+// elsewhere.
+func TestTargets(t *testing.T) {
+	const listener = "arn:aws:elasticloadbalancing:us-east-1:000000000000:listener/net/a/1/2"
+	want := map[string][]string{listener: {"10.0.0.5:443", "[fd00::5]:443"}, "search": {"search.internal:9200"}}
+	written := []string{listener + "=10.0.0.5:443", "search=search.internal:9200", listener + "=[fd00::5]:443"}
+	for what, s := range map[string]Sources{
+		"file":        {File: write(t, "targets:\n  "+listener+":\n  - 10.0.0.5:443\n  - '[fd00::5]:443'\n  search: search.internal:9200\n")},
+		"flag":        {File: write(t, "targets:\n  search: elsewhere:1\n"), Flags: map[string][]string{"targets": written}},
+		"environment": {Getenv: func(k string) (string, bool) { return strings.Join(written, ", "), k == "SALLYPORT_TARGETS" }},
+	} {
+		c, err := Load(s)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		if d := cmp.Diff(want, c.Targets); d != "" {
+			t.Errorf("%s: %s", what, d)
+		}
+	}
+	_, err := Load(Sources{Flags: map[string][]string{"targets": {"search=a:1", "10.0.0.5:443"}}})
+	if !errors.As(err, &FlagError{}) || !strings.Contains(err.Error(), `flag --targets: "10.0.0.5:443" is not NAME=HOST:PORT`) {
+		t.Errorf("flag: %v", err)
+	}
+}
+
 func TestDiffers(t *testing.T) {
 	load := func(text string) Config {
 		c, err := Load(Sources{File: write(t, text)})
@@ -103,6 +129,17 @@ func TestRefused(t *testing.T) {
 		{"quickstart: [true]\n", ":1: quickstart: want one plain value"},
 		{"quickstart: maybe\n", "neither true nor false"},
 		{"vpc-id: 12\n", "is not a VPC id"},
+		{"targets: 10.0.0.5:443\n", ":1: targets: want a mapping of names"},
+		{"targets:\n  search: 10.0.0.5:443\n  x y: 10.0.0.5:443\n", `:3: targets: "x y" is not an ARN or the name of a search domain`},
+		{"targets:\n  search: [10.0.0.5:443,\n    10.0.0.6]\n", `:3: targets: search: "10.0.0.6" is not HOST:PORT`},
+		{"targets:\n  search: [10.0.0.5:443]\n  search: [10.0.0.6:443]\n", `:3: targets: "search" is given twice`},
+		{"targets:\n  search:\n", ":2: targets: search: want a value or a list of values"},
+		{"targets:\n  search: []\n", ":2: targets: search: the list is empty"},
+		{"targets:\n  search: '10.0.0.5:0'\n", "no port between 1 and 65535"},
+		{"targets:\n  search: ':443'\n", "is not HOST:PORT"},
+		{"targets:\n  search: '[::g]:443'\n", "is not HOST:PORT"},
+		{"targets:\n  search: [a:1, a:1]\n", "a:1 is given twice"},
+		{"targets:\n  arn:aws:x: a:1\n", "is not an ARN"},
 	} {
 		path := write(t, tc.text)
 		_, err := Load(Sources{File: path})
@@ -166,9 +203,13 @@ func TestSchemaAgrees(t *testing.T) {
 	for text, legal := range map[string]bool{
 		"region: eu-west-1\nlisten: [EDGE=127.0.0.1:0]\nquickstart: true\n": true,
 		"domain-suffix: example.test\n":                                     true,
-		"unknown: 1\n":                                                      false,
-		"region: Mars\n":                                                    false,
-		"listen: [FOO=1]\n":                                                 false,
+		"targets:\n  search: 10.0.0.5:443\n  arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/net/a/1: [10.0.0.5:443, 'nlb.internal:8443']\n": true,
+		"targets:\n  search: [443]\n": false,
+		"targets:\n  search: []\n":    false,
+		"targets:\n  X: a:1\n":        false,
+		"unknown: 1\n":                false,
+		"region: Mars\n":              false,
+		"listen: [FOO=1]\n":           false,
 	} {
 		var v any
 		if err := yaml.Unmarshal([]byte(text), &v); err != nil {

@@ -46,25 +46,29 @@ func Load(s Sources) (Config, error) {
 			}
 			c.written[k.Name] = k.Default
 		}
-		where, values := "", []string(nil)
+		where, values, lines := "", []string(nil), []int(nil)
 		if e, ok := file[k.Name]; ok {
-			where, values = fmt.Sprintf("%s:%d: %s", s.File, e.line, k.Name), e.values
+			where, values, lines = fmt.Sprintf("%s:%d: %s", s.File, e.line, k.Name), e.values, e.lines
 		}
 		if s.Getenv != nil {
 			if v, ok := s.Getenv(k.Env()); ok {
-				where, values = "environment variable "+k.Env(), []string{v}
+				where, values, lines = "environment variable "+k.Env(), []string{v}, nil
 				if k.List {
 					values = splitList(v)
 				}
 			}
 		}
 		if v, ok := s.Flags[k.Name]; ok {
-			where, values = "flag --"+k.Name, v
+			where, values, lines = "flag --"+k.Name, v, nil
 		}
 		if where == "" || (k.List && len(values) == 0) {
 			continue
 		}
 		if err := k.set(&c, slices.Clone(values)); err != nil {
+			var one valueError
+			if errors.As(err, &one) && one.index < len(lines) {
+				where = fmt.Sprintf("%s:%d: %s", s.File, lines[one.index], k.Name)
+			}
 			err = fmt.Errorf("%s: %w", where, err)
 			if _, ok := s.Flags[k.Name]; ok {
 				err = FlagError{err}
@@ -79,10 +83,12 @@ func Load(s Sources) (Config, error) {
 	return c, c.finish()
 }
 
-// entry is a key of the file: its line, and one value or a list.
+// entry is a key of the file: its line, and one value or a list with the line
+// of each value.
 type entry struct {
 	line   int
 	values []string
+	lines  []int
 }
 
 func readFile(path string) (map[string]entry, error) {
@@ -102,7 +108,8 @@ func readFile(path string) (map[string]entry, error) {
 }
 
 // parse reads the YAML text of a configuration file: one mapping whose keys
-// are those of Keys and whose values are scalars or lists of scalars.
+// are those of Keys and whose values are scalars, lists of scalars or, where a
+// key wants that, a mapping to these.
 func parse(path string, data []byte) (map[string]entry, error) {
 	var doc, second yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -138,12 +145,16 @@ func parse(path string, data []byte) (map[string]entry, error) {
 			problems = append(problems, fmt.Errorf("%s:%d: key %q is given twice", path, name.Line, name.Value))
 			continue
 		}
-		values, err := scalars(k, value)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("%s:%d: %s: %w", path, value.Line, k.Name, err))
+		e := entry{line: name.Line}
+		read := e.scalars
+		if k.Names != "" {
+			read = e.mapping
+		}
+		if at, err := read(k, value); err != nil {
+			problems = append(problems, fmt.Errorf("%s:%d: %s: %w", path, at, k.Name, err))
 			continue
 		}
-		entries[k.Name] = entry{name.Line, values}
+		entries[k.Name] = e
 	}
 	return entries, errors.Join(problems...)
 }
@@ -157,23 +168,57 @@ func yamlError(path string, err error) error {
 	return fmt.Errorf("%s:%s", path, reason)
 }
 
-func scalars(k *Key, n *yaml.Node) ([]string, error) {
+// scalars takes the values of n, or says at which line it cannot.
+func (e *entry) scalars(k *Key, n *yaml.Node) (line int, err error) {
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
-		return []string{n.Value}, nil
+		e.add(n.Line, n.Value)
+		return 0, nil
 	case n.Kind == yaml.SequenceNode && k.List:
-		var vs []string
 		for _, item := range n.Content {
 			if item.Kind != yaml.ScalarNode || item.Tag == "!!null" {
-				return nil, fmt.Errorf("line %d is not a plain value", item.Line)
+				return n.Line, fmt.Errorf("line %d is not a plain value", item.Line)
 			}
-			vs = append(vs, item.Value)
+			e.add(item.Line, item.Value)
 		}
-		return vs, nil
+		return 0, nil
 	case k.List:
-		return nil, errors.New("want a value or a list of values")
+		return n.Line, errors.New("want a value or a list of values")
 	}
-	return nil, errors.New("want one plain value")
+	return n.Line, errors.New("want one plain value")
+}
+
+// mapping takes NAME=VALUE for each value of each name in n.
+func (e *entry) mapping(k *Key, n *yaml.Node) (line int, err error) {
+	if n.Kind != yaml.MappingNode {
+		return n.Line, errors.New("want a mapping of names to a value or a list of values")
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, value := n.Content[i], n.Content[i+1]
+		switch {
+		case name.Kind != yaml.ScalarNode:
+			return name.Line, errors.New("a name must be a plain value")
+		case seen[name.Value]:
+			return name.Line, fmt.Errorf("%q is given twice", name.Value)
+		}
+		seen[name.Value] = true
+		var values entry
+		if line, err := values.scalars(k, value); err != nil {
+			return line, fmt.Errorf("%s: %w", name.Value, err)
+		}
+		if len(values.values) == 0 {
+			return value.Line, fmt.Errorf("%s: the list is empty", name.Value)
+		}
+		for i, v := range values.values {
+			e.add(values.lines[i], name.Value+"="+v)
+		}
+	}
+	return 0, nil
+}
+
+func (e *entry) add(line int, value string) {
+	e.values, e.lines = append(e.values, value), append(e.lines, line)
 }
 
 func splitList(s string) []string {

@@ -19,7 +19,11 @@ func Schema() []byte {
 		}
 		p := one
 		if k.List {
-			p = map[string]any{"oneOf": []any{one, map[string]any{"type": "array", "items": one}}}
+			list := map[string]any{"type": "array", "items": one}
+			if p = map[string]any{"oneOf": []any{one, list}}; k.Names != "" {
+				list["minItems"] = 1
+				p = map[string]any{"type": "object", "propertyNames": map[string]any{"pattern": k.Names}, "additionalProperties": p}
+			}
 		}
 		p["description"] = k.Help
 		switch {
@@ -50,7 +54,7 @@ func Reference() string {
 	var b strings.Builder
 	b.WriteString("# Settings\n\nMade from the table in `internal/config`; `go test ./internal/config -update` rewrites it.\n\n" +
 		"A flag wins over the environment, the environment over the file (`--config FILE`, YAML), the file over the default. " +
-		"The file's keys are the flags' names; unknown keys are refused with file and line. Relative paths start at the folder where the program is started. In the environment lists are separated by commas; a `SALLYPORT_*` variable that is no setting is named in the log. Editors: `docs/config.schema.json`.\n\n" +
+		"The file's keys are the flags' names; unknown keys are refused with file and line. Relative paths start at the folder where the program is started. In the environment lists are separated by commas; where the flag takes `NAME=VALUE`, the file has a mapping of names to a value or a list of values; a `SALLYPORT_*` variable that is no setting is named in the log. Editors: `docs/config.schema.json`.\n\n" +
 		"| flag and key | environment | default | applies on HUP | meaning |\n| --- | --- | --- | --- | --- |\n")
 	for _, k := range Keys {
 		hup := "no"

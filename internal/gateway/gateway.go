@@ -456,9 +456,9 @@ func (g *Gateway) Reload(c config.Config) error {
 	if err := g.renew(); err != nil {
 		return err
 	}
-	g.backends.Configure(roots, c.AllowBackends)
+	g.backends.Configure(roots, c.AllowBackends, c.Targets)
 	waiting := c.Differs(g.config)
-	g.config.TrustBundles, g.config.AllowBackends = c.TrustBundles, c.AllowBackends
+	g.config.TrustBundles, g.config.AllowBackends, g.config.Targets = c.TrustBundles, c.AllowBackends, c.Targets
 	g.log.Info("configuration reloaded", "waiting_for_restart", waiting)
 	return nil
 }
