@@ -119,14 +119,7 @@ func (p *problems) checkIntegration(i types.Integration) {
 	if b := aws.ToString(i.PassthroughBehavior); !slices.Contains(passthroughBehaviors, b) {
 		p.addf("Invalid passthroughBehavior specified: '%s'. Must be one of: [%s]", b, strings.Join(passthroughBehaviors, ", "))
 	}
-	if i.ConnectionType == types.ConnectionTypeVpcLink {
-		if i.ConnectionId == nil {
-			p.addf("connectionId is required with connectionType VPC_LINK")
-		}
-		if !overHTTP(i.Type) {
-			p.addf("connectionType VPC_LINK is only supported for the integration types HTTP and HTTP_PROXY")
-		}
-	}
+	p.checkConnection(i)
 	if i.TlsConfig != nil && i.TlsConfig.InsecureSkipVerification && !overHTTP(i.Type) {
 		p.addf("tlsConfig is only supported for the integration types HTTP and HTTP_PROXY")
 	}
