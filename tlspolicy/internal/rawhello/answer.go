@@ -79,8 +79,11 @@ func ReadServerHello(r io.Reader) (Answer, error) {
 		case certificate, certificateStatus, certificateReq:
 		case serverKeyExchange:
 			const namedCurve = 3
-			if len(body) < 3 || body[0] != namedCurve {
-				return Answer{}, errors.New("rawhello: not an ECDHE ServerKeyExchange")
+			if len(body) < 3 {
+				return Answer{}, errors.New("rawhello: short ServerKeyExchange")
+			}
+			if body[0] != namedCurve { // finite fields, whose prime is no group's name
+				continue
 			}
 			a.Group = tls.CurveID(binary.BigEndian.Uint16(body[1:]))
 		case serverHelloDone:
