@@ -453,6 +453,7 @@ func (c *Compiler) publishFrom(ctx context.Context, old, next *Snapshot, rev sto
 func (c *Compiler) compile(ctx context.Context, old, next *Snapshot, t *touched) bool {
 	now := c.o.Now()
 	c.readCertificates(ctx, t)
+	old.touchLinked(t)
 
 	apis := make([]compiled, len(t.apis))
 	ids := slices.Collect(maps.Keys(t.apis))
@@ -641,7 +642,7 @@ func (c *Compiler) compileStage(ctx context.Context, api, name string, src *stag
 		}
 		deployments[id] = d
 	}
-	return compileStage(api, name, src, d)
+	return compileStage(api, name, src, d, c.sources.links)
 }
 
 func (c *Compiler) executeARN(api string) string {

@@ -54,6 +54,10 @@ func compileIntegration(m types.Method) (in *Integration, unreachable string, er
 	if doc.TlsConfig != nil {
 		in.InsecureSkipVerification = doc.TlsConfig.InsecureSkipVerification
 	}
+	if doc.ConnectionType == types.ConnectionTypeVpcLink {
+		in.connection = &connection{link: aws.ToString(doc.ConnectionId), target: aws.ToString(doc.IntegrationTarget)}
+		in.Target, in.Broken = nowhere, "not connected"
+	}
 	switch {
 	case in.Timeout == 0:
 		in.Timeout = defaultTimeout

@@ -224,7 +224,8 @@ type Stage struct {
 	Refused string
 
 	deployment *deployment
-	guarded    bool // some method is refused or a policy judges requests
+	links      map[string]struct{} // ids of the VPC links that Routes asked for
+	guarded    bool                // some method is refused or a policy judges requests
 }
 
 // AccessLog is where and how a stage writes one line per request.
@@ -257,8 +258,8 @@ type Method struct {
 	Log       LogLevel
 	DataTrace bool
 	// Refused names a guard not enforced yet (authorization type, API key,
-	// request validator) or an integration that cannot be reached yet (AWS,
-	// VPC link): 403. Empty: none.
+	// request validator) or an integration that cannot be reached yet (AWS): 403.
+	// Empty: none.
 	Refused string
 }
 
@@ -288,6 +289,9 @@ type Integration struct {
 	// Target is what a VPC link leads to, as the operator's targets name it: the
 	// ARN of a load balancer or listener. "": the URI's host is dialed.
 	Target string
+	// Broken says why the VPC link leads nowhere; then nothing may be dialed, and
+	// Target is a name to which no address can be mapped. "": it does not.
+	Broken string
 	// Timeout bounds the whole backend exchange: 50 ms to 29 s (more for
 	// Regional and private APIs). Source: Integration.timeoutInMillis.
 	Timeout                  time.Duration
@@ -300,6 +304,8 @@ type Integration struct {
 	Responses []IntegrationResponse
 	// ResponseHeaders of a method response are allowed names, by status.
 	MethodResponses map[int]MethodResponse
+
+	connection *connection // nil: by no VPC link
 }
 
 // Segment is a piece of an integration URI.

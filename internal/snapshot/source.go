@@ -29,6 +29,7 @@ type sources struct {
 	apis    map[string]*apiSource
 	domains map[string]*domainSource
 	users   map[string]map[string]struct{} // certificate id -> domain names that use it
+	links   map[string]source              // resource.Link, by id: VPC links of both versions
 }
 
 type apiSource struct {
@@ -71,6 +72,7 @@ type touched struct {
 	apis         map[string]*touchedAPI
 	domains      map[string]struct{}
 	certificates map[string]struct{} // to be read anew
+	links        map[string]struct{} // VPC links: the stages that ask for them
 }
 
 type touchedAPI struct {
@@ -82,10 +84,11 @@ func newTouched() *touched {
 		apis:         make(map[string]*touchedAPI),
 		domains:      make(map[string]struct{}),
 		certificates: make(map[string]struct{}),
+		links:        make(map[string]struct{}),
 	}
 }
 
-func (t *touched) empty() bool { return len(t.apis) == 0 && len(t.domains) == 0 }
+func (t *touched) empty() bool { return len(t.apis) == 0 && len(t.domains) == 0 && len(t.links) == 0 }
 
 func (t *touched) api(id string) *touchedAPI {
 	a := t.apis[id]
@@ -178,6 +181,18 @@ var inputs = []input{
 			t.domains[name] = struct{}{}
 		}
 	}},
+	// a VPC link -> the stages with integrations that go by it
+	{resource.PrefixVPCLinks, 1, decodeVPCLink, putVPCLink},
+	{resource.PrefixVPCLinksV2, 1, decodeVPCLinkV2, putVPCLink},
+}
+
+func putVPCLink(s *sources, t *touched, parts []string, src source) {
+	if src.rev == 0 {
+		delete(s.links, parts[0])
+	} else {
+		s.links[parts[0]] = src
+	}
+	t.links[parts[0]] = struct{}{}
 }
 
 // inputOf returns the row for key and the key's parts, or nil for a document
@@ -201,6 +216,7 @@ func newSources() *sources {
 		apis:    make(map[string]*apiSource),
 		domains: make(map[string]*domainSource),
 		users:   make(map[string]map[string]struct{}),
+		links:   make(map[string]source),
 	}
 }
 
@@ -354,6 +370,17 @@ func decodeStage(value []byte) (any, error) {
 		refused:    resource.GuardsNotEnforced(doc),
 	}, nil
 }
+
+func decodeVPCLink(value []byte) (any, error) {
+	var doc types.VpcLink
+	if err := awsapi.Unmarshal(value, &doc); err != nil {
+		return nil, err
+	}
+	return resource.LinkOf(doc), nil
+}
+
+// decodeVPCLinkV2: nothing in the document leads anywhere.
+func decodeVPCLinkV2([]byte) (any, error) { return resource.Link{V2: true}, nil }
 
 func decodeDomainName(value []byte) (any, error) {
 	var doc types.DomainName

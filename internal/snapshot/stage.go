@@ -23,15 +23,21 @@ type deployment struct {
 	policy   *resource.Policy
 	refused  []string  // guards on all of it
 	refusals []Refusal // of methods; Key is left empty
+	linked   bool      // some integration goes by a VPC link: each stage connects it for itself
 }
 
-// compileStage joins a deployment with what the live stage says.
-func compileStage(api, name string, src *stageSource, d *deployment) (*Stage, error) {
+// compileStage joins a deployment with what the live stage says. links are the
+// VPC links that there are.
+func compileStage(api, name string, src *stageSource, d *deployment, links map[string]source) (*Stage, error) {
 	if src.effect.err != nil {
 		return nil, fmt.Errorf("stage effect: %w", src.effect.err)
 	}
 	facts := src.stage.facts.(stageFacts)
 	effect, _ := src.effect.facts.(resource.StageEffect) // none: nothing is disabled
+	routes, asked := d.routes, map[string]struct{}(nil)
+	if d.linked {
+		routes, asked = connect(d.routes, facts.variables, links)
+	}
 	return &Stage{
 		API:                    api,
 		Name:                   name,
@@ -40,9 +46,10 @@ func compileStage(api, name string, src *stageSource, d *deployment) (*Stage, er
 		Policy:                 d.policy,
 		Variables:              facts.variables,
 		AccessLog:              facts.accessLog,
-		Routes:                 d.routes,
+		Routes:                 routes,
 		Refused:                strings.Join(slices.Concat(facts.refused, d.refused), ", "),
 		deployment:             d,
+		links:                  asked,
 		guarded:                d.policy != nil || len(d.refusals) > 0,
 	}, nil
 }
@@ -116,6 +123,7 @@ func (d *deployment) add(res types.Resource) error {
 		}
 		m.ResourceID, m.ResourcePath = node.ResourceID, path
 		node.Methods[verb] = m
+		d.linked = d.linked || m.Integration != nil && m.Integration.connection != nil
 		if m.Refused != "" {
 			d.refusals = append(d.refusals, Refusal{Method: verb + " " + path, Guard: m.Refused})
 		}
