@@ -41,6 +41,10 @@ func (e *exchange) ask(in *snapshot.Integration, r *backgate.Request) (resp *bac
 	}
 	r.InsecureSkipVerification = in.InsecureSkipVerification
 	r.Timeout = in.Timeout
+	r.Target = in.Target
+	if in.Broken != "" {
+		return nil, e.backendFault(&backgate.Error{Kind: backgate.NoTarget, Host: r.Host, Detail: in.Broken})
+	}
 	e.asked = e.p.options.Now()
 	resp, err := e.p.options.Backends.Do(e.x.Context, r)
 	e.integrationLatency = e.since(e.asked)
