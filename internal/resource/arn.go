@@ -25,6 +25,10 @@ func DomainNameARN(region, name string) string {
 	return "arn:aws:apigateway:" + region + "::/domainnames/" + name
 }
 
+func ClientCertificateARN(region, id string) string {
+	return "arn:aws:apigateway:" + region + "::/clientcertificates/" + id
+}
+
 func CertificateARN(region, account, id string) string {
 	return "arn:aws:acm:" + region + ":" + account + ":certificate/" + id
 }
@@ -39,10 +43,11 @@ func ExecuteAPIARN(at Place, api string) string {
 type TagKind int
 
 const (
-	TagRestAPI     TagKind = iota + 1 // parts: API
-	TagStage                          // parts: API, stage
-	TagDomainName                     // parts: name
-	TagCertificate                    // parts: id; of ACM
+	TagRestAPI           TagKind = iota + 1 // parts: API
+	TagStage                                // parts: API, stage
+	TagDomainName                           // parts: name
+	TagCertificate                          // parts: id; of ACM
+	TagClientCertificate                    // parts: id
 )
 
 // arnForms are the ARNs that carry tags here. The API Gateway ones leave the
@@ -57,6 +62,7 @@ var arnForms = []struct {
 	{TagStage, regexp.MustCompile(`^arn:aws[a-z-]*:apigateway:[a-z0-9-]+:[0-9]*:/restapis/([A-Za-z0-9]+)/stages/([A-Za-z0-9_-]+)$`)},
 	{TagDomainName, regexp.MustCompile(`^arn:aws[a-z-]*:apigateway:[a-z0-9-]+:[0-9]*:/domainnames/([A-Za-z0-9.*_-]+)(?:\+[a-z0-9]+)?$`)},
 	{TagDomainName, regexp.MustCompile(`^arn:aws[a-z-]*:execute-api:[a-z0-9-]+:[0-9]*:/domainnames/([A-Za-z0-9.*_-]+)(?:\+[a-z0-9]+)?$`)},
+	{TagClientCertificate, regexp.MustCompile(`^arn:aws[a-z-]*:apigateway:[a-z0-9-]+:[0-9]*:/clientcertificates/([a-z0-9]+)$`)},
 	{TagCertificate, regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]*:certificate/([A-Za-z0-9-]+)$`)},
 }
 

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -41,6 +42,9 @@ type Material struct {
 	Chain       string `json:"chain"`       // PEM, may be empty
 	Sealed      []byte `json:"sealed"`
 }
+
+// ChainLength is how many certificates go with the leaf.
+func (m Material) ChainLength() int { return strings.Count(m.Chain, "-----BEGIN CERTIFICATE-----") }
 
 // Rotation is a stage's move from one client certificate to the next: while it
 // stands, a backend that does not take the stage's own certificate is shown the

@@ -10,5 +10,12 @@ const PrefixMarkers = "markers/"
 // resources, deployments and stages, and the base path mappings to it.
 func RestAPIMarker(api string) string { return PrefixMarkers + "restapis/" + api }
 
-// CertificateMarker speaks for the domain names that use a certificate.
+// CertificateMarker speaks for the domain names and stages that use a certificate.
 func CertificateMarker(id string) string { return PrefixMarkers + "certificates/" + id }
+
+// ClientCertificateMarker speaks for the stages that name a generated client
+// certificate, as theirs or as the one before.
+func ClientCertificateMarker(id string) string { return PrefixMarkers + "clientcertificates/" + id }
+
+// ClientCertificatesMarker speaks for how many generated ones there are.
+const ClientCertificatesMarker = PrefixMarkers + "clientcertificates"

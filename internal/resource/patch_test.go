@@ -28,7 +28,7 @@ var sdk = cmpopts.IgnoreUnexported(
 	types.RestApi{}, types.EndpointConfiguration{}, types.Resource{}, types.Method{}, types.MethodResponse{}, types.Integration{},
 	types.IntegrationResponse{}, types.TlsConfig{}, types.Stage{}, types.MethodSetting{}, types.AccessLogSettings{}, types.CanarySettings{},
 	types.DomainName{}, types.MutualTlsAuthentication{}, types.BasePathMapping{}, types.Deployment{}, types.MethodSnapshot{},
-	types.ThrottleSettings{}, types.PatchOperation{},
+	types.ThrottleSettings{}, types.PatchOperation{}, types.ClientCertificate{},
 )
 
 // patches reads operations as people write them: "replace /name=x",
@@ -163,6 +163,11 @@ var updates = []struct {
 		b, err := UpdateBasePathMapping(a, ops)
 		return a, b, err
 	}, pathsOf(mappingPaths)},
+	{"UpdateClientCertificate", func(ops []types.PatchOperation) (any, any, error) {
+		a := types.ClientCertificate{ClientCertificateId: aws.String("a1b2c3"), Description: aws.String("d")}
+		b, err := UpdateClientCertificate(a, ops)
+		return a, b, err
+	}, pathsOf(clientCertificatePaths)},
 	{"UpdateDeployment", func(ops []types.PatchOperation) (any, any, error) {
 		a := types.Deployment{Id: aws.String("dep")}
 		b, err := UpdateDeployment(a, ops)
@@ -227,9 +232,10 @@ func pathsOf[T any](t table[T]) map[string]opSet {
 // does not print are marked.
 func TestPatchTables(t *testing.T) {
 	want := map[string]string{
-		"UpdateAccount":         "/cloudwatchRoleArn:r /features:ax",
-		"UpdateBasePathMapping": "/basepath:r /basePath:r /restapiId:r /restApiId:r /stage:r", // /basePath: Terraform
-		"UpdateDeployment":      "/description:r",
+		"UpdateAccount":           "/cloudwatchRoleArn:r /features:ax",
+		"UpdateBasePathMapping":   "/basepath:r /basePath:r /restapiId:r /restApiId:r /stage:r", // /basePath: Terraform
+		"UpdateClientCertificate": "/description:r",
+		"UpdateDeployment":        "/description:r",
 		"UpdateDomainName": "/certificateArn:arx /certificateName:arx /regionalCertificateArn:arx /regionalCertificateName:arx " +
 			"/endpointConfiguration/types:ax /endpointConfiguration/types/{type}:r /endpointConfiguration/ipAddressType:r " + // types/{type}: Terraform
 			"/endpointAccessMode:r /securityPolicy:r /mutualTlsAuthentication/truststoreUri:arx /mutualTlsAuthentication/truststoreVersion:arx " +

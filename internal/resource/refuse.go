@@ -99,7 +99,8 @@ func isPrivate(e *types.EndpointConfiguration) bool {
 	return e != nil && slices.Contains(e.Types, types.EndpointTypePrivate)
 }
 
-// DeletableCertificate refuses while domain names use the certificate of arn.
+// DeletableCertificate refuses while domain names or stages use the certificate
+// of arn.
 // Source of the text: ACM, observed in its pattern; own words.
 func DeletableCertificate(arn, account string, users []string) error {
 	if len(users) == 0 {

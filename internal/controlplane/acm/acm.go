@@ -92,6 +92,12 @@ func (s *service) importCertificate(ctx context.Context, _ *controlplane.Call, i
 		if err != nil {
 			return err
 		}
+		material := resource.Material{
+			Certificate: string(imported.CertificatePEM()),
+			Chain:       string(imported.ChainPEM()),
+			Sealed:      sealer.Seal(id, key),
+		}
+		c.Put(resource.MaterialKey(id), material)
 		if old == nil {
 			tags, err := resource.AddCertificateTags(nil, in.Tags)
 			if err != nil {
@@ -101,15 +107,18 @@ func (s *service) importCertificate(ctx context.Context, _ *controlplane.Call, i
 				c.Create(resource.CertificateTagsKey(id), tags)
 			}
 			c.Create(resource.CertificateKey(id), d)
-		} else {
-			c.Put(resource.CertificateKey(id), d)
+			return nil
 		}
-		c.Put(resource.MaterialKey(id), resource.Material{
-			Certificate: string(imported.CertificatePEM()),
-			Chain:       string(imported.ChainPEM()),
-			Sealed:      sealer.Seal(id, key),
-		})
-		return nil
+		c.Put(resource.CertificateKey(id), d)
+		// Stages that show it to backends take the new one at once: it must do.
+		if err := c.Claim(resource.CertificateMarker(id)); err != nil {
+			return err
+		}
+		shown, err := s.ClientCertificateUsers(ctx)
+		if err != nil || len(shown[arn]) == 0 {
+			return err
+		}
+		return resource.PresentableCertificate(&d, arn, material.ChainLength(), s.Now())
 	})
 	if err != nil {
 		return nil, err
@@ -117,10 +126,13 @@ func (s *service) importCertificate(ctx context.Context, _ *controlplane.Call, i
 	return &acm.ImportCertificateOutput{CertificateArn: &arn}, nil
 }
 
-// users are the domain names that name each certificate, by its ARN.
+// users are the domain names and stages that name each certificate, by its ARN.
 func (s *service) users(ctx context.Context) (map[string][]string, error) {
+	users, err := s.ClientCertificateUsers(ctx)
+	if err != nil {
+		return nil, err
+	}
 	docs, err := controlplane.List[gatewaytypes.DomainName](ctx, s.Options().Store, store.Range{Prefix: resource.PrefixDomainNames})
-	users := map[string][]string{}
 	for _, d := range docs {
 		for _, arn := range resource.DomainCertificates(d.Doc) {
 			users[arn] = append(users[arn], resource.DomainNameARN(s.Options().Region, aws.ToString(d.Doc.DomainName)))
@@ -236,7 +248,7 @@ func (s *service) deleteCertificate(ctx context.Context, _ *controlplane.Call, i
 		for _, key := range []string{resource.CertificateKey(id), resource.MaterialKey(id), resource.CertificateTagsKey(id)} {
 			c.Delete(key)
 		}
-		return nil
+		return c.EndRotations(*in.CertificateArn)
 	})
 	if err != nil {
 		return nil, err

@@ -163,7 +163,7 @@ func (s *service) deleteRestAPI(ctx context.Context, _ *controlplane.Call, in *a
 		c.Delete(resource.RestAPITransitionKey(id))
 		for _, prefix := range []string{
 			resource.ResourcesPrefix(id), resource.DeploymentsPrefix(id), resource.FrozenPrefix(id),
-			resource.StagesPrefix(id), resource.EffectsPrefix(id),
+			resource.StagesPrefix(id), resource.EffectsPrefix(id), resource.RotationsPrefix(id),
 		} {
 			c.DeleteAll(prefix)
 		}

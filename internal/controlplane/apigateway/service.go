@@ -1,7 +1,8 @@
 // Package apigateway answers API Gateway's version 1 operations: REST APIs with
-// their resources, methods, integrations, deployments and stages, custom domain
-// names with base path mappings, the account, tags. The rules are resource's;
-// a handler here decodes, calls one rule, commits, encodes.
+// their resources, methods, integrations, deployments and stages, client
+// certificates, custom domain names with base path mappings, the account, tags.
+// The rules are resource's; a handler here decodes, calls one rule, commits,
+// encodes.
 package apigateway
 
 import (
@@ -72,6 +73,12 @@ func Register(server *controlplane.Server) {
 	controlplane.Handle(server, name, s.getStages)
 	controlplane.Handle(server, name, s.updateStage)
 	controlplane.Handle(server, name, s.deleteStage)
+
+	controlplane.Handle(server, name, s.generateClientCertificate)
+	controlplane.Handle(server, name, s.getClientCertificate)
+	controlplane.Handle(server, name, s.getClientCertificates)
+	controlplane.Handle(server, name, s.updateClientCertificate)
+	controlplane.Handle(server, name, s.deleteClientCertificate)
 
 	controlplane.Handle(server, name, s.createDomainName)
 	controlplane.Handle(server, name, s.getDomainName)
@@ -200,9 +207,10 @@ func documents[T any](stored []controlplane.Stored[T]) []T {
 
 // Lengths of generated ids, as AWS's are.
 const (
-	apiIDLength        = 10
-	resourceIDLength   = 6
-	deploymentIDLength = 6
+	apiIDLength               = 10
+	resourceIDLength          = 6
+	deploymentIDLength        = 6
+	clientCertificateIDLength = 6
 )
 
 // newID returns n random characters of a-z and 0-9.

@@ -119,6 +119,9 @@ func (s *service) updateStage(ctx context.Context, _ *controlplane.Call, in *api
 				return err
 			}
 		}
+		if err := s.attach(c, *in.RestApiId, before, after); err != nil {
+			return err
+		}
 		api, err := s.api(c.Get, in.RestApiId)
 		if err != nil {
 			return err
@@ -166,6 +169,7 @@ func (s *service) deleteStage(ctx context.Context, _ *controlplane.Call, in *api
 		}
 		c.Delete(resource.StageKey(*in.RestApiId, *in.StageName))
 		c.Delete(resource.EffectKey(*in.RestApiId, *in.StageName))
+		c.Delete(resource.RotationKey(*in.RestApiId, *in.StageName))
 		return nil
 	})
 	return done[apigateway.DeleteStageOutput](err)

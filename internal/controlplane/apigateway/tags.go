@@ -11,7 +11,8 @@ import (
 	"github.com/sallyport/sallyport/internal/resource"
 )
 
-// tagged is a document that carries tags: an API, a stage or a domain name.
+// tagged is a document that carries tags: an API, a stage, a domain name or a
+// client certificate.
 type tagged struct {
 	key  string
 	doc  any // pointer to the SDK's type
@@ -34,6 +35,9 @@ func (s *service) tagged(read reader, arn *string) (tagged, error) {
 	case resource.TagDomainName:
 		d, err := s.domain(read, &parts[0], nil)
 		return tagged{domainKey(&parts[0]), &d, &d.Tags}, err
+	case resource.TagClientCertificate:
+		cert, err := s.clientCertificate(read, &parts[0])
+		return tagged{resource.ClientCertificateKey(parts[0]), &cert, &cert.Tags}, err
 	}
 	return tagged{}, resource.Errorf(resource.BadRequest, "Invalid ARN. %s names nothing of API Gateway", aws.ToString(arn))
 }
