@@ -55,8 +55,7 @@ func compileIntegration(m types.Method) (in *Integration, unreachable string, er
 		in.InsecureSkipVerification = doc.TlsConfig.InsecureSkipVerification
 	}
 	if doc.ConnectionType == types.ConnectionTypeVpcLink {
-		in.connection = &connection{link: aws.ToString(doc.ConnectionId), target: aws.ToString(doc.IntegrationTarget)}
-		in.Target, in.Broken = nowhere, "not connected"
+		in.Target, in.Broken = nowhere, "not connected" // a stage does that
 	}
 	switch {
 	case in.Timeout == 0:

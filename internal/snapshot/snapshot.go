@@ -304,8 +304,6 @@ type Integration struct {
 	Responses []IntegrationResponse
 	// ResponseHeaders of a method response are allowed names, by status.
 	MethodResponses map[int]MethodResponse
-
-	connection *connection // nil: by no VPC link
 }
 
 // Segment is a piece of an integration URI.

@@ -23,7 +23,9 @@ type deployment struct {
 	policy   *resource.Policy
 	refused  []string  // guards on all of it
 	refusals []Refusal // of methods; Key is left empty
-	linked   bool      // some integration goes by a VPC link: each stage connects it for itself
+	// connections are those of integrations that go by a VPC link: each stage
+	// leads them to their targets for itself.
+	connections map[*Integration]connection
 }
 
 // compileStage joins a deployment with what the live stage says. links are the
@@ -35,8 +37,8 @@ func compileStage(api, name string, src *stageSource, d *deployment, links map[s
 	facts := src.stage.facts.(stageFacts)
 	effect, _ := src.effect.facts.(resource.StageEffect) // none: nothing is disabled
 	routes, asked := d.routes, map[string]struct{}(nil)
-	if d.linked {
-		routes, asked = connect(d.routes, facts.variables, links)
+	if len(d.connections) > 0 {
+		routes, asked = d.connect(facts.variables, links)
 	}
 	return &Stage{
 		API:                    api,
@@ -78,7 +80,7 @@ func compileDeployment(value []byte, executeARN string) (*deployment, error) {
 	if err := awsapi.Unmarshal(f.RestAPI, &api); err != nil {
 		return nil, fmt.Errorf("API: %w", err)
 	}
-	d := &deployment{routes: &Node{Path: "/"}}
+	d := &deployment{routes: &Node{Path: "/"}, connections: make(map[*Integration]connection)}
 	if text := aws.ToString(api.Policy); text != "" {
 		policy, err := resource.ParsePolicy(text, executeARN)
 		var not *resource.NotEnforceable
@@ -123,7 +125,9 @@ func (d *deployment) add(res types.Resource) error {
 		}
 		m.ResourceID, m.ResourcePath = node.ResourceID, path
 		node.Methods[verb] = m
-		d.linked = d.linked || m.Integration != nil && m.Integration.connection != nil
+		if doc := res.ResourceMethods[verb].MethodIntegration; m.Integration != nil && doc.ConnectionType == types.ConnectionTypeVpcLink {
+			d.connections[m.Integration] = connection{link: aws.ToString(doc.ConnectionId), target: aws.ToString(doc.IntegrationTarget)}
+		}
 		if m.Refused != "" {
 			d.refusals = append(d.refusals, Refusal{Method: verb + " " + path, Guard: m.Refused})
 		}

@@ -20,12 +20,13 @@ const nowhere = "no target"
 // connect copies the tree of a deployment, with every integration that goes by
 // a VPC link led to its target. It returns the ids of the links that it asked
 // for, also those that are not there.
-func connect(routes *Node, variables map[string]string, links map[string]source) (*Node, map[string]struct{}) {
-	c := connector{variables: variables, links: links, asked: make(map[string]struct{})}
-	return c.node(routes), c.asked
+func (d *deployment) connect(variables map[string]string, links map[string]source) (*Node, map[string]struct{}) {
+	c := connector{deployment: d, variables: variables, links: links, asked: make(map[string]struct{})}
+	return c.node(d.routes), c.asked
 }
 
 type connector struct {
+	*deployment
 	variables map[string]string
 	links     map[string]source
 	asked     map[string]struct{}
@@ -53,11 +54,12 @@ func (c *connector) node(n *Node) *Node {
 }
 
 func (c *connector) method(m *Method) *Method {
-	if m.Integration == nil || m.Integration.connection == nil {
+	to, ok := c.connections[m.Integration]
+	if !ok {
 		return m
 	}
 	next, in := *m, *m.Integration
-	target, err := c.route(in.connection)
+	target, err := c.route(to)
 	if in.Target, in.Broken = target, ""; err != nil {
 		in.Target, in.Broken = nowhere, err.Error()
 	}
@@ -65,7 +67,7 @@ func (c *connector) method(m *Method) *Method {
 	return &next
 }
 
-func (c *connector) route(to *connection) (string, error) {
+func (c *connector) route(to connection) (string, error) {
 	id := to.link
 	if name := resource.LinkVariable(id); name != "" {
 		if id = c.variables[name]; id == "" {
