@@ -48,6 +48,12 @@ type World struct {
 // The propagation delay, trust bundles and so on are set by adjust.
 func Start(t testing.TB, adjust ...func(*config.Config)) *World {
 	t.Helper()
+	return start(t, nil, adjust...)
+}
+
+// start is Start with options that have no setting.
+func start(t testing.TB, options []func(*gateway.Options), adjust ...func(*config.Config)) *World {
+	t.Helper()
 	c, err := config.Load(config.Sources{Flags: map[string][]string{
 		"data-dir": {t.TempDir()}, "admin": {"127.0.0.1:0"},
 		"listen":        {"REGIONAL=127.0.0.1:0", "EDGE=127.0.0.1:0", "PRIVATE=127.0.0.1:0"},
@@ -60,15 +66,20 @@ func Start(t testing.TB, adjust ...func(*config.Config)) *World {
 	for _, f := range adjust {
 		f(&c)
 	}
-	return run(t, c)
+	return run(t, c, options...)
 }
 
-// run starts a gateway with c and stops it when the test ends.
-func run(t testing.TB, c config.Config) *World {
+// run starts a gateway with c and stops it when the test ends. What has no
+// setting is set by options.
+func run(t testing.TB, c config.Config, options ...func(*gateway.Options)) *World {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ready := make(chan struct{})
-	g, err := gateway.Open(ctx, gateway.Options{Config: c, Ready: func(gateway.Runtime) { close(ready) }, Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	o := gateway.Options{Config: c, Ready: func(gateway.Runtime) { close(ready) }, Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	for _, f := range options {
+		f(&o)
+	}
+	g, err := gateway.Open(ctx, o)
 	if err != nil {
 		stop()
 		t.Fatal(err)
