@@ -116,7 +116,7 @@ func TestGuards(t *testing.T) {
 		{types.Integration{Type: "HTTP_PROXY", ConnectionType: "INTERNET"}, ""},
 		{types.Integration{Type: "AWS"}, "integration type AWS"},
 		{types.Integration{Type: "AWS_PROXY"}, "integration type AWS_PROXY"},
-		{types.Integration{Type: "HTTP", ConnectionType: "VPC_LINK"}, "connection type VPC_LINK"},
+		{types.Integration{Type: "HTTP", ConnectionType: "VPC_LINK"}, ""},
 		{types.Integration{Type: "HTTP", ContentHandling: "CONVERT_TO_TEXT"}, "content handling CONVERT_TO_TEXT"},
 		{types.Integration{Type: "HTTP", IntegrationResponses: map[string]types.IntegrationResponse{"200": {ContentHandling: "CONVERT_TO_BINARY"}}}, "content handling CONVERT_TO_BINARY of the integration response 200"},
 	} {

@@ -59,8 +59,6 @@ func NotBuilt(i types.Integration) string {
 	switch {
 	case i.Type == types.IntegrationTypeAws, i.Type == types.IntegrationTypeAwsProxy:
 		return "integration type " + string(i.Type)
-	case i.ConnectionType == types.ConnectionTypeVpcLink:
-		return "connection type VPC_LINK"
 	case i.ContentHandling != "":
 		return "content handling " + string(i.ContentHandling)
 	}
