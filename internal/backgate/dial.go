@@ -39,18 +39,26 @@ func (t *trust) newPool(k key) *pool {
 		// The verdict is ours, in AWS's order and words; it comes before the
 		// handshake is complete.
 		InsecureSkipVerify: true,
-		VerifyConnection: func(cs tls.ConnectionState) error {
-			return verify(cs.PeerCertificates, name, k.skip, t.roots, t.gate.options.Now())
-		},
+		VerifyConnection:   t.verifier(name, k.skip),
 	}
 	if k.certificate != nil {
-		p.tls.Certificates = []tls.Certificate{*k.certificate}
+		p.tls.GetClientCertificate = func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return present(r, k.certificate), nil
+		}
 	}
 	return p
 }
 
-// dial returns a connection whose peer proved its name, if it has one.
-func (p *pool) dial(ctx context.Context, deadline time.Time) (*httpwire.Client, error) {
+// verifier judges connections to name.
+func (t *trust) verifier(name string, skip bool) func(tls.ConnectionState) error {
+	return func(cs tls.ConnectionState) error {
+		return verify(cs.PeerCertificates, name, skip, t.roots, t.gate.options.Now())
+	}
+}
+
+// dial returns a connection whose peer proved its name, if it has one. h, unless
+// nil, watches what becomes of the client's certificate.
+func (p *pool) dial(ctx context.Context, deadline time.Time, h *handover) (*httpwire.Client, error) {
 	o := &p.trust.gate.options
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
@@ -64,13 +72,21 @@ func (p *pool) dial(ctx context.Context, deadline time.Time) (*httpwire.Client, 
 	}
 	handshake, done := context.WithTimeout(ctx, o.HandshakeTimeout)
 	defer done()
-	c := tls.Client(socket, p.tls)
+	config, begun := p.tls, time.Now()
+	if h != nil {
+		config = h.config(config, socket)
+	}
+	c := tls.Client(socket, config)
 	if err := c.HandshakeContext(handshake); err != nil {
 		raw.Close()
 		if e := handshake.Err(); e != nil {
 			return nil, e
 		}
 		return nil, handshakeError(err)
+	}
+	if h != nil {
+		state := c.ConnectionState()
+		h.tls13, h.resumed, h.took = state.Version == tls.VersionTLS13, state.DidResume, time.Since(begun)
 	}
 	return httpwire.NewClient(c, socket), nil
 }

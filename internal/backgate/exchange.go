@@ -91,10 +91,13 @@ type exchange struct {
 	response Response
 
 	host     string
-	pool     *pool
+	slot     *pool            // whose turn the exchange holds
+	pool     *pool            // of the connection
 	client   *httpwire.Client // nil: given back, or none
+	sent     bool             // some of the request went out on client
 	ctx      context.Context
 	deadline time.Time
+	rotation
 
 	// Watching for the end of the client.
 	cancel   func()            // closes client
@@ -117,7 +120,7 @@ func (x *exchange) free() {
 	x.call.Stop()
 	x.request = httpwire.ClientRequest{}
 	x.response.Header = nil
-	x.host, x.pool, x.ctx = "", nil, nil
+	x.host, x.pool, x.slot, x.ctx = "", nil, nil, nil
 	x.canceled.Store(false)
 	exchanges.Put(x)
 }
@@ -136,7 +139,9 @@ var (
 func (g *Gate) Do(ctx context.Context, r *Request) (*Response, error) {
 	x := exchanges.Get().(*exchange)
 	x.ctx, x.host = ctx, r.Host
-	if err := x.do(g, r); err != nil {
+	err := x.do(g, r)
+	x.rotation.end()
+	if err != nil {
 		e := x.fault(err)
 		x.release(false)
 		x.free()
@@ -172,36 +177,36 @@ func (x *exchange) do(g *Gate, r *Request) error {
 	if d, ok := x.ctx.Deadline(); ok && d.Before(x.deadline) {
 		x.deadline = d
 	}
-	if err := pool.enter(x.ctx, x.deadline); err != nil {
+	if x.pool, err = x.choose(g, r, now, pool); err != nil {
 		return err
 	}
-	x.pool = pool
+	if err := x.pool.enter(x.ctx, x.deadline); err != nil {
+		return err
+	}
+	x.slot = x.pool
 	again := r.Upgrade == "" && x.call.Bodyless() && safe(r.Method)
-	for x.client = pool.take(now, x.deadline, again); ; {
-		if x.client == nil {
-			if x.client, err = pool.dial(x.ctx, x.deadline); err != nil {
-				return err
-			}
-			x.client.SetDeadline(x.deadline)
-			if x.client.Early() {
-				return errEarly
-			}
+	if !x.trial {
+		x.client = x.pool.take(now, x.deadline, again)
+	}
+	for {
+		err := x.attempt(again, r.Inform)
+		if x.turn(err, again) {
+			x.client = x.pool.take(time.Now(), x.deadline, again)
+			continue
 		}
-		if !x.watch() {
-			return context.Canceled
-		}
-		x.call.Send(x.client)
-		err := x.call.ReadHead(r.Inform)
 		if err == nil {
 			break
 		}
-		if !again || !x.client.Used() || x.call.Begun() || !broken(err) || x.canceled.Load() {
+		if !again || x.client == nil || !x.client.Used() || x.call.Begun() || !broken(err) || x.canceled.Load() {
 			return err
 		}
 		// The backend closed a kept connection before it read the request.
 		x.unwatch()
 		x.client.Abort()
-		x.client, again = nil, false
+		x.client = nil
+	}
+	if x.choice != nil && (x.shown != nil || x.turns > 0) && !refusalPage(x.call.Status(), x.call.Ahead()) {
+		x.choice.answered(x.current, x.turns > 0)
 	}
 	resp := &x.response
 	resp.Status, resp.Header, resp.ContentLength = x.call.Status(), x.call.Header(), x.call.ContentLength()
@@ -209,6 +214,33 @@ func (x *exchange) do(g *Gate, r *Request) error {
 		x.release(x.call.Reusable())
 	}
 	return nil
+}
+
+// attempt sends the request once, on the connection at hand or on a new one,
+// and reads the answer's head.
+func (x *exchange) attempt(again bool, inform func(int, httpwire.Header)) (err error) {
+	x.sent, x.shown = false, nil
+	if x.client == nil {
+		if x.choice != nil {
+			x.shown = &handover{certificate: x.certificate()}
+		}
+		if x.client, err = x.pool.dial(x.ctx, x.deadline, x.shown); err != nil {
+			return err
+		}
+		x.client.SetDeadline(x.deadline)
+		if x.client.Early() {
+			return errEarly
+		}
+	}
+	if !x.watch() {
+		return context.Canceled
+	}
+	if err := x.confirm(again); err != nil {
+		return err
+	}
+	x.sent = true
+	x.call.Send(x.client)
+	return x.call.ReadHead(inform)
 }
 
 // errEarly is when a backend answers before it was asked.
@@ -269,9 +301,9 @@ func (x *exchange) release(reusable bool) {
 		}
 		x.client = nil
 	}
-	if x.pool != nil {
-		x.pool.leave()
-		x.pool = nil
+	if x.slot != nil {
+		x.slot.leave()
+		x.slot = nil
 	}
 }
 

@@ -18,6 +18,9 @@
 //   - A backend gets one request at most once. The exception is one without
 //     body and with a safe method whose kept connection breaks before a byte of
 //     the answer: it is sent once more, on a new connection.
+//   - While one client certificate gives way to another, a backend is shown the
+//     one that it takes. A request that came with the one it refuses is sent
+//     with the other: none of it was read then.
 //   - No redirect is followed, no proxy is taken from the environment, nothing
 //     is decompressed and no cookie is kept.
 //
@@ -29,6 +32,7 @@
 package backgate
 
 import (
+	"context"
 	"crypto/x509"
 	"net"
 	"net/netip"
@@ -36,6 +40,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/telemetry"
 )
 
 // Defaults of what is not set.
@@ -59,7 +65,8 @@ type Options struct {
 	// DialTimeout and HandshakeTimeout bound the TCP and the TLS handshake;
 	// zero means 10 s. The context of a request may end them earlier.
 	DialTimeout, HandshakeTimeout time.Duration
-	Now                           func() time.Time // for certificates' dates; nil: time.Now
+	Now                           func() time.Time   // for certificates' dates; nil: time.Now
+	Metrics                       *telemetry.Metrics // nil: none
 }
 
 // Gate carries requests to backends. Safe for concurrent use.
@@ -69,6 +76,9 @@ type Gate struct {
 	trust   atomic.Pointer[trust]
 	idle    atomic.Int64 // connections kept in all
 	sweeper sweeper
+	choices choices
+	context context.Context // of what runs beside requests
+	stop    func()
 }
 
 // New returns a gate that dials nothing yet.
@@ -83,6 +93,7 @@ func New(o Options) *Gate {
 		o.Now = time.Now
 	}
 	g := &Gate{options: o}
+	g.context, g.stop = context.WithCancel(context.Background())
 	g.Configure(o.Roots, o.AllowBackend, o.Targets)
 	return g
 }
@@ -107,6 +118,8 @@ func (g *Gate) Maps(target string) bool { return len(g.trust.Load().targets[targ
 
 // Close closes the idle connections; those in use close with their requests.
 func (g *Gate) Close() {
+	g.stop()
+	g.choices.close()
 	g.trust.Load().close()
 	if t := g.sweeper.timer.Load(); t != nil {
 		t.Stop()

@@ -87,11 +87,8 @@ func (t *trust) pool(k key) (*pool, error) {
 	if p != nil {
 		return p, nil
 	}
-	if !validAuthority(k.host) {
-		return nil, &Error{Kind: InvalidAddress, Cause: errAuthority}
-	}
-	if k.target != "" && len(t.targets[k.target]) == 0 {
-		return nil, &Error{Kind: NoTarget, Detail: k.target, Cause: errNoAddress}
+	if err := t.check(k); err != nil {
+		return nil, err
 	}
 	k.host = strings.Clone(k.host) // it may be part of a request
 	p = t.newPool(k)
@@ -106,6 +103,17 @@ func (t *trust) pool(k key) (*pool, error) {
 	}
 	t.pools[k] = p
 	return p, nil
+}
+
+// check reports what makes a key one that cannot be dialed.
+func (t *trust) check(k key) error {
+	if !validAuthority(k.host) {
+		return &Error{Kind: InvalidAddress, Cause: errAuthority}
+	}
+	if k.target != "" && len(t.targets[k.target]) == 0 {
+		return &Error{Kind: NoTarget, Detail: k.target, Cause: errNoAddress}
+	}
+	return nil
 }
 
 // close closes what is idle. What is in use closes with its request.
@@ -233,7 +241,7 @@ func (g *Gate) sweep() {
 		pools = append(pools, p)
 	}
 	t.mu.RUnlock()
-	left := 0
+	left := g.choices.sweep(time.Now().Add(-choiceIdle))
 	for _, p := range pools {
 		if !p.sweep(before, false) {
 			left++

@@ -59,6 +59,19 @@ func (c *Client) Early() bool {
 	return n > 0
 }
 
+// Await waits until a time for what the backend says of its own accord on a new
+// connection: a byte (n is 1), or what ends it. Silence is
+// os.ErrDeadlineExceeded, after which the connection goes on. What TLS itself
+// has to say (tickets) is dealt with, which does not end the wait. Deadlines
+// must be set anew.
+func (c *Client) Await(until time.Time) (n int, err error) {
+	c.socket.SetReadDeadline(until)
+	n, err = c.conn.Read(c.one[:])
+	c.drained = n == 0
+	c.socket.rest()
+	return n, err
+}
+
 // look reads what can be read without waiting: at most a byte, which ends the
 // use of the connection.
 func (c *Client) look() (int, error) {

@@ -239,6 +239,10 @@ func validProtocol(s string) bool {
 // Bodyless reports whether the request has no body.
 func (c *Call) Bodyless() bool { return c.body == nil && c.length == 0 }
 
+// Replayable reports whether the call holds the whole request, body included:
+// it can be sent more than once.
+func (c *Call) Replayable() bool { return c.body == nil }
+
 // Send gives the request to a client, which the call uses from here on: it goes
 // out with ReadHead. With a body that is not short a goroutine of its own sends
 // it, until Stop: the backend may answer before it has read everything. A fault of a write is not returned:
@@ -453,6 +457,10 @@ func (c *Call) Trailer() Header { return c.chunks.trailer }
 
 // Arrived reports whether Read will say something without waiting.
 func (c *Call) Arrived() bool { return c.complete || c.r < c.w }
+
+// Ahead is what came along with the head, as it came: the body's beginning with
+// its framing. It is valid until Read.
+func (c *Call) Ahead() []byte { return c.buf[c.r:c.w] }
 
 // Read reads the response's body.
 func (c *Call) Read(p []byte) (n int, err error) {

@@ -21,6 +21,7 @@ type Metrics struct {
 	handshakes *prometheus.CounterVec
 	backends   *prometheus.CounterVec
 	refused    *prometheus.CounterVec
+	shown      *prometheus.CounterVec
 	strict     prometheus.Counter
 	panics     prometheus.Counter
 	drops      prometheus.Counter
@@ -51,13 +52,14 @@ func NewMetrics() *Metrics {
 		handshakes: counter("handshakes_total", "Client handshakes by policy and result (ok or refused).", "policy", "result"),
 		backends:   counter("backend_failures_total", "Backend exchanges that failed, by kind.", "kind"),
 		refused:    counter("guard_refusals_total", "Requests refused because a guard on them is not enforced yet.", "api", "stage"),
+		shown:      counter("client_certificate_refusals_total", "Backends' refusals of one client certificate while a rotation is under way, so that the other one is shown; certificate is current or previous.", "certificate"),
 		strict:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "sallyport", Name: "strict_would_refuse_total", Help: "Requests served that endpoint access mode STRICT would refuse."}),
 		panics:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "sallyport", Name: "panics_total", Help: "Requests lost to a panic."}),
 		drops:      prometheus.NewCounter(prometheus.CounterOpts{Namespace: "sallyport", Name: "log_events_dropped_total", Help: "Log events that could not be written."}),
 		revision:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "sallyport", Name: "snapshot_revision", Help: "Store revision that the gates enforce."}),
 		faults:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "sallyport", Name: "snapshot_faults", Help: "Resources that do not compile and are set aside."}),
 	}
-	m.registry.MustRegister(m.requests, m.handshakes, m.backends, m.refused, m.strict, m.panics, m.drops, m.revision, m.faults,
+	m.registry.MustRegister(m.requests, m.handshakes, m.backends, m.refused, m.shown, m.strict, m.panics, m.drops, m.revision, m.faults,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -107,6 +109,14 @@ func (m *Metrics) Handshake(policy, result string) {
 func (m *Metrics) BackendFailure(kind string) {
 	if m != nil {
 		m.backends.WithLabelValues(kind).Inc()
+	}
+}
+
+// ClientCertificateRefused counts a backend's refusal of the "current" or the
+// "previous" client certificate.
+func (m *Metrics) ClientCertificateRefused(certificate string) {
+	if m != nil {
+		m.shown.WithLabelValues(certificate).Inc()
 	}
 }
 

@@ -1,0 +1,86 @@
+package backgate
+
+import (
+	"context"
+	"time"
+)
+
+// State is what became of a client certificate that a backend was shown.
+type State string
+
+const (
+	// Accepted: the backend asked for a certificate and let this one through. Of
+	// none: it lets callers in that have none. Servers that judge certificates
+	// only with a request, as nginx does, may still refuse it then.
+	Accepted State = "accepted"
+	// Refused: the backend asked for a certificate and ended the connection.
+	Refused State = "refused"
+	// NotAsked: the backend did not ask for a certificate.
+	NotAsked State = "notAsked"
+	// Unreachable: nothing was found out; the backend could not be reached, or
+	// is itself not to be believed.
+	Unreachable State = "unreachable"
+)
+
+// Acceptance says whether a backend takes a client certificate.
+type Acceptance struct {
+	State State `json:"state"`
+	// Alert is the backend's, by its RFC name; "" when it refused without one.
+	Alert string `json:"alert,omitempty"`
+	// Verdict is the kind of fault that made it unreachable.
+	Verdict string `json:"verdict,omitempty"`
+	// Reason says it in words, in lower case; "" when accepted.
+	Reason string `json:"reason,omitempty"`
+}
+
+// LetThrough reports whether the backend lets a caller with this certificate in,
+// as far as a handshake tells.
+func (a Acceptance) LetThrough() bool { return a.State == Accepted || a.State == NotAsked }
+
+// try shakes hands with a backend under a key's certificate and finds out
+// whether it lets it through. name is verified in place of the key's host,
+// unless it is "". No byte of a request is sent.
+func (t *trust) try(ctx context.Context, k key, name string) Acceptance {
+	h := &handover{certificate: k.certificate, anew: true}
+	err := t.check(k)
+	if err == nil {
+		p := t.newPool(k) // of its own: nothing is resumed, nothing kept
+		if name != "" {
+			p.tls.ServerName, p.tls.VerifyConnection = name, t.verifier(name, k.skip)
+		}
+		err = p.shake(ctx, h)
+	}
+	switch {
+	case err == nil && h.asked:
+		return Acceptance{State: Accepted}
+	case err == nil:
+		return Acceptance{State: NotAsked, Reason: "the backend does not ask for a client certificate"}
+	case h.asked && ctx.Err() == nil && handshakeRefused(err):
+		if e := alertError(err); e != nil {
+			return Acceptance{State: Refused, Alert: e.Detail, Reason: "the backend refuses the handshake with the alert " + e.Detail}
+		}
+		return Acceptance{State: Refused, Reason: "the backend asks for a client certificate and then ends the connection without an alert"}
+	}
+	e := (&exchange{host: k.host, ctx: ctx}).fault(err)
+	return Acceptance{State: Unreachable, Verdict: e.Kind.String(), Reason: e.Error()}
+}
+
+// shake makes a connection that h watches, and ends it when the backend has
+// judged the certificate.
+func (p *pool) shake(ctx context.Context, h *handover) error {
+	o := &p.trust.gate.options
+	deadline := time.Now().Add(o.DialTimeout + o.HandshakeTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	c, err := p.dial(ctx, deadline, h)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if !h.asked {
+		return nil
+	}
+	defer context.AfterFunc(ctx, c.Abort)()
+	return h.confirm(c, silence, deadline.Add(silence))
+}
