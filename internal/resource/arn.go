@@ -48,6 +48,7 @@ const (
 	TagDomainName                           // parts: name
 	TagCertificate                          // parts: id; of ACM
 	TagClientCertificate                    // parts: id
+	TagVPCLink                              // parts: id; of either version
 )
 
 // arnForms are the ARNs that carry tags here. The API Gateway ones leave the
@@ -63,6 +64,7 @@ var arnForms = []struct {
 	{TagDomainName, regexp.MustCompile(`^arn:aws[a-z-]*:apigateway:[a-z0-9-]+:[0-9]*:/domainnames/([A-Za-z0-9.*_-]+)(?:\+[a-z0-9]+)?$`)},
 	{TagDomainName, regexp.MustCompile(`^arn:aws[a-z-]*:execute-api:[a-z0-9-]+:[0-9]*:/domainnames/([A-Za-z0-9.*_-]+)(?:\+[a-z0-9]+)?$`)},
 	{TagClientCertificate, regexp.MustCompile(`^arn:aws[a-z-]*:apigateway:[a-z0-9-]+:[0-9]*:/clientcertificates/([a-z0-9]+)$`)},
+	{TagVPCLink, regexp.MustCompile(`^arn:aws[a-z-]*:apigateway:[a-z0-9-]+:[0-9]*:/vpclinks/([A-Za-z0-9]+)$`)},
 	{TagCertificate, regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]*:certificate/([A-Za-z0-9-]+)$`)},
 }
 
