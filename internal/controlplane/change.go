@@ -2,9 +2,11 @@ package controlplane
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/resource"
@@ -204,6 +206,27 @@ func List[T any](ctx context.Context, s store.Store, r store.Range) ([]Stored[T]
 		}
 	}
 	return out, nil
+}
+
+// Page is one page of at most n documents under prefix, in key order, and the
+// token of the next one, nil when there is none. token is where it begins, nil
+// for the start; ok is false when it is not one of ours.
+func Page[T any](ctx context.Context, s store.Store, prefix string, n int, token *string) (page []Stored[T], next *string, ok bool, err error) {
+	r := store.Range{Prefix: prefix, Limit: n + 1}
+	if token != nil {
+		after, err := base64.RawURLEncoding.DecodeString(*token)
+		if err != nil || len(after) == 0 || len(after) > store.MaxKeyBytes {
+			return nil, nil, false, nil
+		}
+		r.After = prefix + string(after)
+	}
+	docs, err := List[T](ctx, s, r)
+	if err != nil || len(docs) <= n {
+		return docs, nil, true, err
+	}
+	docs = docs[:n]
+	last := base64.RawURLEncoding.EncodeToString([]byte(strings.TrimPrefix(docs[n-1].Key, prefix)))
+	return docs, &last, true, nil
 }
 
 // ListIn is List inside a change.

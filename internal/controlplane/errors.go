@@ -46,6 +46,10 @@ var serviceExceptions = map[string]map[resource.Kind]exception{
 		resource.InvalidTag:    {"InvalidTagException", http.StatusBadRequest},
 		resource.TooManyTags:   {"TooManyTagsException", http.StatusBadRequest},
 	},
+	"apigatewayv2": {
+		resource.Validation:    {"BadRequestException", http.StatusBadRequest},
+		resource.LimitExceeded: {"TooManyRequestsException", http.StatusTooManyRequests},
+	},
 	"sts": {
 		resource.BadRequest: {"ValidationError", http.StatusBadRequest},
 		resource.Validation: {"ValidationError", http.StatusBadRequest},

@@ -79,6 +79,9 @@ type Options struct {
 	// PropagationDelay is how long a change of TLS settings takes to bind, as
 	// AWS's take 15 minutes; zero: at once.
 	PropagationDelay time.Duration
+	// Targets says whether the operator has mapped an address to what a VPC link
+	// leads to: a load balancer's or listener's ARN. Nil: nothing is mapped.
+	Targets func(name string) bool
 	// ServedTimeout bounds the wait for the data plane after a commit; zero: 5 s.
 	ServedTimeout time.Duration
 }
@@ -311,7 +314,7 @@ func (c *exchange) route() error {
 	if err != nil {
 		return err
 	}
-	c.operation = op
+	c.operation, c.service = op, op.Service // two services may share a signing name
 	h, ok := c.server.handlers[key(op.Service.Name, op.Name)]
 	if !ok {
 		return notBuilt(op)
@@ -466,6 +469,25 @@ func (w *recorder) Write(p []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach the connection.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// NewID returns n random characters of a-z and 0-9, as generated ids are.
+func NewID(n int) string {
+	const digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+	const even = 256 - 256%len(digits) // bytes from here on would favour the first digits
+	id := make([]byte, 0, n)
+	var b [16]byte
+	for {
+		rand.Read(b[:])
+		for _, c := range b {
+			if int(c) >= even {
+				continue
+			}
+			if id = append(id, digits[int(c)%len(digits)]); len(id) == n {
+				return string(id)
+			}
+		}
+	}
+}
 
 // NewUUID returns a random UUID, as request and certificate ids are.
 func NewUUID() string {

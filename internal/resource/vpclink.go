@@ -86,6 +86,13 @@ func Route(link *Link, id, target string) (string, error) {
 	return link.Target, nil
 }
 
+// SameConnection reports whether two integrations go the same way to their
+// backend's host.
+func SameConnection(a, b types.Integration) bool {
+	return a.ConnectionType == b.ConnectionType && aws.ToString(a.ConnectionId) == aws.ToString(b.ConnectionId) &&
+		aws.ToString(a.IntegrationTarget) == aws.ToString(b.IntegrationTarget)
+}
+
 // Routable refuses a target to which no address is mapped: nothing could be
 // sent there. mapped says what is; nil: nothing.
 func Routable(target string, mapped func(string) bool) error {

@@ -12,8 +12,12 @@ import (
 )
 
 func (s *service) putIntegration(ctx context.Context, _ *controlplane.Call, in *apigateway.PutIntegrationInput) (*apigateway.PutIntegrationOutput, error) {
-	return answer[apigateway.PutIntegrationOutput](edit(ctx, s, in.RestApiId, in.ResourceId, func(r types.Resource) (types.Resource, types.Integration, error) {
-		return resource.PutIntegration(r, in)
+	return answer[apigateway.PutIntegrationOutput](editIn(ctx, s, in.RestApiId, in.ResourceId, func(c *controlplane.Change, r types.Resource) (types.Resource, types.Integration, error) {
+		after, i, err := resource.PutIntegration(r, in)
+		if err == nil {
+			err = s.connected(c, i)
+		}
+		return after, i, err
 	}))
 }
 
@@ -26,8 +30,17 @@ func (s *service) getIntegration(ctx context.Context, _ *controlplane.Call, in *
 }
 
 func (s *service) updateIntegration(ctx context.Context, _ *controlplane.Call, in *apigateway.UpdateIntegrationInput) (*apigateway.UpdateIntegrationOutput, error) {
-	return answer[apigateway.UpdateIntegrationOutput](edit(ctx, s, in.RestApiId, in.ResourceId, func(r types.Resource) (types.Resource, types.Integration, error) {
-		return resource.UpdateIntegration(r, aws.ToString(in.HttpMethod), in.PatchOperations)
+	return answer[apigateway.UpdateIntegrationOutput](editIn(ctx, s, in.RestApiId, in.ResourceId, func(c *controlplane.Change, r types.Resource) (types.Resource, types.Integration, error) {
+		before, err := resource.GetIntegration(r, aws.ToString(in.HttpMethod))
+		if err != nil {
+			return r, before, err
+		}
+		after, i, err := resource.UpdateIntegration(r, aws.ToString(in.HttpMethod), in.PatchOperations)
+		// What leads elsewhere must lead somewhere; other edits do not ask.
+		if err == nil && !resource.SameConnection(before, i) {
+			err = s.connected(c, i)
+		}
+		return after, i, err
 	}))
 }
 

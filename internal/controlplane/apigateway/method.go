@@ -15,13 +15,18 @@ import (
 // integrations and responses live, and commits the outcome. It returns what
 // rule made beside it.
 func edit[T any](ctx context.Context, s *service, api, id *string, rule func(types.Resource) (types.Resource, T, error)) (T, error) {
+	return editIn(ctx, s, api, id, func(_ *controlplane.Change, r types.Resource) (types.Resource, T, error) { return rule(r) })
+}
+
+// editIn is edit for rules that look at other documents, too.
+func editIn[T any](ctx context.Context, s *service, api, id *string, rule func(*controlplane.Change, types.Resource) (types.Resource, T, error)) (T, error) {
 	var made T
 	_, err := s.Change(ctx, func(c *controlplane.Change) error {
 		before, err := s.resource(c.Get, api, id)
 		if err != nil {
 			return err
 		}
-		after, part, err := rule(before)
+		after, part, err := rule(c, before)
 		if err != nil {
 			return err
 		}

@@ -7,10 +7,7 @@ package apigateway
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"reflect"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
@@ -18,7 +15,6 @@ import (
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/resource"
-	"github.com/sallyport/sallyport/internal/store"
 )
 
 // name is the service's in the wire tables.
@@ -91,6 +87,12 @@ func Register(server *controlplane.Server) {
 	controlplane.Handle(server, name, s.getBasePathMappings)
 	controlplane.Handle(server, name, s.updateBasePathMapping)
 	controlplane.Handle(server, name, s.deleteBasePathMapping)
+
+	controlplane.Handle(server, name, s.createVPCLink)
+	controlplane.Handle(server, name, s.getVPCLink)
+	controlplane.Handle(server, name, s.getVPCLinks)
+	controlplane.Handle(server, name, s.updateVPCLink)
+	controlplane.Handle(server, name, s.deleteVPCLink)
 
 	controlplane.Handle(server, name, s.getAccount)
 	controlplane.Handle(server, name, s.updateAccount)
@@ -169,21 +171,11 @@ func pageOf[T any](ctx context.Context, s *service, prefix string, limit *int32,
 	if err != nil {
 		return nil, nil, err
 	}
-	r := store.Range{Prefix: prefix, Limit: n + 1}
-	if position != nil {
-		after, err := base64.RawURLEncoding.DecodeString(*position)
-		if err != nil || len(after) == 0 || len(after) > store.MaxKeyBytes {
-			return nil, nil, resource.Errorf(resource.BadRequest, "Invalid position parameter specified")
-		}
-		r.After = prefix + string(after)
+	page, next, ok, err := controlplane.Page[T](ctx, s.Options().Store, prefix, n, position)
+	if err == nil && !ok {
+		err = resource.Errorf(resource.BadRequest, "Invalid position parameter specified")
 	}
-	docs, err := controlplane.List[T](ctx, s.Options().Store, r)
-	if err != nil || len(docs) <= n {
-		return docs, nil, err
-	}
-	docs = docs[:n]
-	last := strings.TrimPrefix(docs[n-1].Key, prefix)
-	return docs, aws.String(base64.RawURLEncoding.EncodeToString([]byte(last))), nil
+	return page, next, err
 }
 
 func pageSize(limit *int32) (int, error) {
@@ -213,24 +205,7 @@ const (
 	clientCertificateIDLength = 6
 )
 
-// newID returns n random characters of a-z and 0-9.
-func newID(n int) string {
-	const digits = "0123456789abcdefghijklmnopqrstuvwxyz"
-	const even = 256 - 256%len(digits) // bytes from here on would favour the first digits
-	id := make([]byte, 0, n)
-	var b [16]byte
-	for {
-		rand.Read(b[:])
-		for _, c := range b {
-			if int(c) >= even {
-				continue
-			}
-			if id = append(id, digits[int(c)%len(digits)]); len(id) == n {
-				return string(id)
-			}
-		}
-	}
-}
+var newID = controlplane.NewID
 
 // done is the output of an operation that answers with nothing.
 func done[Out any](err error) (*Out, error) {

@@ -38,6 +38,9 @@ func (s *service) tagged(read reader, arn *string) (tagged, error) {
 	case resource.TagClientCertificate:
 		cert, err := s.clientCertificate(read, &parts[0])
 		return tagged{resource.ClientCertificateKey(parts[0]), &cert, &cert.Tags}, err
+	case resource.TagVPCLink:
+		link, err := s.vpcLink(read, &parts[0])
+		return tagged{resource.VPCLinkKey(parts[0]), &link, &link.Tags}, err
 	}
 	return tagged{}, resource.Errorf(resource.BadRequest, "Invalid ARN. %s names nothing of API Gateway", aws.ToString(arn))
 }
