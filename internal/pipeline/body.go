@@ -27,9 +27,11 @@ func (e *exchange) limitBody() *fault {
 // clientBody is the request's body, bounded. The second gate may read it while
 // the answer is on its way, so what became of it is atomic.
 type clientBody struct {
-	r    io.Reader
-	left int64
-	fate atomic.Int32
+	r        io.Reader
+	left     int64
+	fate     atomic.Int32
+	ahead    []byte // read by peek
+	aheadErr error  // what came behind it
 }
 
 const (
@@ -39,6 +41,14 @@ const (
 )
 
 func (b *clientBody) Read(p []byte) (int, error) {
+	if len(b.ahead) > 0 {
+		n := copy(p, b.ahead)
+		b.ahead = b.ahead[n:]
+		return n, nil
+	}
+	if b.aheadErr != nil {
+		return 0, b.aheadErr
+	}
 	if int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
 	}
@@ -51,6 +61,21 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	}
 	b.left -= int64(n)
 	return n, err
+}
+
+// peek returns the first n bytes, or all when there are fewer, and leaves them
+// to be read. It is for the execution log, and may wait for the client.
+func (b *clientBody) peek(n int) []byte {
+	buf := make([]byte, n)
+	got := 0
+	var err error
+	for got < n && err == nil {
+		var m int
+		m, err = b.Read(buf[got:])
+		got += m
+	}
+	b.ahead, b.aheadErr = buf[:got], err
+	return buf[:got]
 }
 
 // fault is what the client is told when its body could not be read, nil when

@@ -47,6 +47,17 @@ func (e *exchange) custom(in *snapshot.Integration) *fault {
 	default:
 		r.Body, r.ContentLength = &e.body, e.x.ContentLength
 	}
+	if e.trace != nil {
+		var sent []byte
+		switch {
+		case bodyless:
+		case matched:
+			sent = []byte(template)
+		default:
+			sent = e.passedBody()
+		}
+		e.traceEndpoint(r, sent)
+	}
 	resp, f := e.ask(in, r)
 	if f != nil {
 		return f
@@ -55,6 +66,9 @@ func (e *exchange) custom(in *snapshot.Integration) *fault {
 
 	chosen, f := e.integrationResponse(in, resp.Status)
 	if f != nil {
+		if e.trace != nil {
+			e.trace.traceUnread(resp)
+		}
 		return f
 	}
 	h := httpwire.Header{{Name: "Content-Type"}}
@@ -76,11 +90,19 @@ func (e *exchange) custom(in *snapshot.Integration) *fault {
 		if len(whole) > maxBody {
 			return e.configurationError("Integration response of more than 10485760 bytes cannot be mapped")
 		}
+		if e.trace != nil {
+			e.trace.traceMapped(whole)
+		}
+	} else if templated && e.trace != nil {
+		e.trace.traceUnread(resp)
 	}
 	if f := e.mapResponse(chosen, resp.Header, whole, &h); f != nil {
 		return f
 	}
 	h = e.identityHeaders(h)
+	if e.isTest() {
+		h = append(e.traceID(nil), h...)
+	}
 	e.status = chosen.Status
 	switch {
 	case templated:
@@ -129,6 +151,9 @@ func (e *exchange) mock(in *snapshot.Integration) *fault {
 
 // answer sends a whole body.
 func (e *exchange) answer(h httpwire.Header, body []byte) {
+	if e.trace != nil {
+		e.trace.traceHeaders(h)
+	}
 	e.x.Respond(e.status, h, int64(len(body)))
 	if len(body) > 0 {
 		e.write(body)

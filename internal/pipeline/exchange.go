@@ -38,6 +38,7 @@ type exchange struct {
 	length   int64 // body bytes answered
 	fault    *fault
 	unlogged bool
+	trace    *trace // the execution log; nil: none
 	finished time.Time
 
 	asked              time.Time // when the backend was asked; zero: it was not

@@ -132,6 +132,9 @@ func (e *exchange) identityHeaders(h httpwire.Header) httpwire.Header {
 
 // write sends body bytes and counts those that a response may have.
 func (e *exchange) write(p []byte) error {
+	if e.trace != nil {
+		e.trace.traceAnswered(p)
+	}
 	n, err := e.x.Write(p)
 	if e.x.Method != "HEAD" && e.status != 204 && e.status != 304 {
 		e.length += int64(n)

@@ -136,6 +136,7 @@ func (e *exchange) findMethod() *fault {
 	switch result {
 	case snapshot.Routed:
 		e.method = m
+		e.openTrace()
 		return nil
 	case snapshot.NoRoute:
 		return newFault(missingAuthenticationToken, "no such resource or method")

@@ -12,6 +12,9 @@ import (
 
 // integrate answers from what stands behind the method.
 func (e *exchange) integrate() *fault {
+	if e.trace != nil {
+		e.traceRequest()
+	}
 	in := e.method.Integration
 	if in == nil {
 		return newFault(apiConfigurationError, "method without integration")
@@ -52,6 +55,9 @@ func (e *exchange) ask(in *snapshot.Integration, r *backgate.Request) (resp *bac
 		return nil, e.backendFault(err)
 	}
 	e.integrationStatus = resp.Status
+	if e.trace != nil {
+		e.traceBackend(resp)
+	}
 	if bodyless := r.Method == "HEAD" || resp.Status == 204 || resp.Status == 304; bodyless && e.x.Method != "HEAD" {
 		resp.ContentLength = 0 // what it says is not what follows
 	}
@@ -68,6 +74,9 @@ func (e *exchange) backendFault(err error) *fault {
 		return newFault(default5XX, err.Error())
 	}
 	e.integrationError = failed.Text()
+	if e.trace != nil {
+		e.trace.traceFailure(failed)
+	}
 	e.p.options.Metrics.BackendFailure(failed.Kind.String())
 	if failed.Kind != backgate.Canceled {
 		e.p.log.warn("backend failed", e.stage.API+"/"+e.stage.Name+" "+failed.Host+" "+failed.Kind.String(),
@@ -100,6 +109,9 @@ func (e *exchange) stream(resp *backgate.Response, h httpwire.Header) (f *fault)
 			e.x.Flush() // before the client's body, perhaps still being read, is taken back
 		}
 	}()
+	if e.trace != nil {
+		e.trace.traceHeaders(h)
+	}
 	if e.x.Method == "HEAD" {
 		e.x.Respond(e.status, h, resp.ContentLength)
 		return nil

@@ -31,7 +31,7 @@ type Options struct {
 	Backends *backgate.Gate
 	Region   string // us-east-1
 	Account  string // 12 digits
-	// Logs takes access logs; nil: none are written.
+	// Logs takes access and execution logs; nil: none are written.
 	Logs    *telemetry.Groups
 	Metrics *telemetry.Metrics // may be nil
 	Log     *slog.Logger       // nil: discarded
@@ -127,6 +127,9 @@ func (e *exchange) end() {
 	if e.stage != nil {
 		api, stage = e.stage.API, e.stage.Name
 		e.writeAccessLog()
+	}
+	if e.trace != nil {
+		e.closeTrace()
 	}
 	e.p.options.Metrics.Request(api, stage, e.status)
 	p := e.p

@@ -43,7 +43,9 @@ func (e *exchange) proxy(in *snapshot.Integration) *fault {
 		return f
 	}
 	r.Query = joinQuery(t.query, query.String())
-	e.setIdentity(&r.Header)
+	if !e.isTest() {
+		e.setIdentity(&r.Header)
+	}
 	e.setAgent(&r.Header)
 	if r.Inform = e.inform; r.ContentLength != 0 {
 		r.Body, r.Trailer = &e.body, &e.x.Trailer
@@ -53,13 +55,16 @@ func (e *exchange) proxy(in *snapshot.Integration) *fault {
 	} else {
 		r.Upgrade = e.x.UpgradeTo
 	}
+	if e.trace != nil {
+		e.traceEndpoint(r, e.passedBody())
+	}
 	resp, f := e.ask(in, r)
 	if f != nil {
 		return f
 	}
 	defer resp.Body.Close()
 	e.status = resp.Status
-	e.header = e.identityHeaders(appendAnswered(e.header[:0], resp.Header))
+	e.header = e.identityHeaders(appendAnswered(e.traceID(e.header[:0]), resp.Header))
 	if e.status == 101 {
 		return e.tunnel(resp, e.header)
 	}

@@ -27,6 +27,9 @@ var tunnelBuffers = sync.Pool{New: func() any { b := make([]byte, 8<<10); return
 // tunnel carries bytes both ways after the backend has switched protocols,
 // until one side is done with both or broken.
 func (e *exchange) tunnel(resp *backgate.Response, h httpwire.Header) *fault {
+	if e.trace != nil {
+		e.trace.traceHeaders(h)
+	}
 	back := resp.Upgraded()
 	front, err := e.x.Upgrade(h)
 	if err != nil {

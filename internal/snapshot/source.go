@@ -28,9 +28,13 @@ type source struct {
 type sources struct {
 	apis    map[string]*apiSource
 	domains map[string]*domainSource
-	users   map[string]map[string]struct{} // certificate id -> domain names that use it
-	links   map[string]source              // resource.Link, by id: VPC links of both versions
+	users   map[string]map[user]struct{} // key of material -> who shows the certificate
+	links   map[string]source            // resource.Link, by id: VPC links of both versions
 }
+
+// A user is who shows a certificate: a domain name to clients or a stage to
+// backends.
+type user struct{ domain, api, stage string }
 
 type apiSource struct {
 	api        source // apiFacts
@@ -39,8 +43,9 @@ type apiSource struct {
 }
 
 type stageSource struct {
-	stage  source // stageFacts
-	effect source // resource.StageEffect
+	stage    source // stageFacts
+	effect   source // resource.StageEffect
+	rotation source // resource.Rotation
 }
 
 type domainSource struct {
@@ -58,7 +63,10 @@ type stageFacts struct {
 	deployment string
 	variables  map[string]string
 	accessLog  *AccessLog
+	logs       []logSetting
 	refused    []string
+
+	clientCertificate string // clientCertificateId; "": none
 }
 
 type domainFacts struct {
@@ -71,7 +79,7 @@ type domainFacts struct {
 type touched struct {
 	apis         map[string]*touchedAPI
 	domains      map[string]struct{}
-	certificates map[string]struct{} // to be read anew
+	certificates map[string]struct{} // keys of material to be read anew
 	links        map[string]struct{} // VPC links: the stages that ask for them
 }
 
@@ -130,14 +138,13 @@ var inputs = []input{
 	}},
 	// a stage's documents -> that stage
 	{resource.PrefixStages, 2, decodeStage, func(s *sources, t *touched, parts []string, src source) {
-		s.stage(parts[0], parts[1]).stage = src
-		t.stage(parts[0], parts[1], false)
-		s.prune(parts[0])
+		s.putStage(t, parts, func(st *stageSource) { st.stage = src })
 	}},
 	{resource.PrefixEffects, 2, decodeJSON[resource.StageEffect], func(s *sources, t *touched, parts []string, src source) {
-		s.stage(parts[0], parts[1]).effect = src
-		t.stage(parts[0], parts[1], false)
-		s.prune(parts[0])
+		s.putStage(t, parts, func(st *stageSource) { st.effect = src })
+	}},
+	{resource.PrefixRotations, 2, decodeRotation, func(s *sources, t *touched, parts []string, src source) {
+		s.putStage(t, parts, func(st *stageSource) { st.rotation = src })
 	}},
 	// a deployment's copy -> the stages that serve it
 	{resource.PrefixFrozen, 2, nil, func(s *sources, t *touched, parts []string, _ source) {
@@ -154,8 +161,9 @@ var inputs = []input{
 	// a domain name's documents -> that domain name
 	{resource.PrefixDomainNames, 1, decodeDomainName, func(s *sources, t *touched, parts []string, src source) {
 		d := s.domain(parts[0])
-		s.use(parts[0], d.domain, src)
+		before := d.certificates()
 		d.domain = src
+		s.use(user{domain: parts[0]}, before, d.certificates())
 		t.domains[parts[0]] = struct{}{}
 		s.pruneDomain(parts[0])
 	}},
@@ -174,12 +182,12 @@ var inputs = []input{
 		t.domains[parts[0]] = struct{}{}
 		s.pruneDomain(parts[0])
 	}},
-	// key material -> every domain name that uses the certificate
+	// key material -> every domain name and stage that shows the certificate
 	{resource.PrefixMaterial, 1, nil, func(s *sources, t *touched, parts []string, _ source) {
-		t.certificates[parts[0]] = struct{}{}
-		for name := range s.users[parts[0]] {
-			t.domains[name] = struct{}{}
-		}
+		s.putMaterial(t, resource.MaterialKey(parts[0]))
+	}},
+	{resource.PrefixClientMaterial, 1, nil, func(s *sources, t *touched, parts []string, _ source) {
+		s.putMaterial(t, resource.ClientMaterialKey(parts[0]))
 	}},
 	// a VPC link -> the stages with integrations that go by it
 	{resource.PrefixVPCLinks, 1, decodeVPCLink, putVPCLink},
@@ -215,7 +223,7 @@ func newSources() *sources {
 	return &sources{
 		apis:    make(map[string]*apiSource),
 		domains: make(map[string]*domainSource),
-		users:   make(map[string]map[string]struct{}),
+		users:   make(map[string]map[user]struct{}),
 		links:   make(map[string]source),
 	}
 }
@@ -252,7 +260,7 @@ func (s *sources) domain(name string) *domainSource {
 func (s *sources) prune(api string) {
 	a := s.apis[api]
 	for name, st := range a.stages {
-		if st.stage.rev == 0 && st.effect.rev == 0 {
+		if st.stage.rev == 0 && st.effect.rev == 0 && st.rotation.rev == 0 {
 			delete(a.stages, name)
 		}
 	}
@@ -268,23 +276,51 @@ func (s *sources) pruneDomain(name string) {
 	}
 }
 
-// use keeps the reverse index from certificates to domain names.
-func (s *sources) use(name string, before, after source) {
-	if f, ok := before.facts.(domainFacts); ok {
-		for _, id := range f.certificates {
-			delete(s.users[id], name)
-			if len(s.users[id]) == 0 {
-				delete(s.users, id)
-			}
+// putStage changes what is remembered of a stage.
+func (s *sources) putStage(t *touched, parts []string, change func(*stageSource)) {
+	st := s.stage(parts[0], parts[1])
+	before := st.certificates()
+	change(st)
+	s.use(user{api: parts[0], stage: parts[1]}, before, st.certificates())
+	t.stage(parts[0], parts[1], false)
+	s.prune(parts[0])
+}
+
+// putMaterial touches whoever shows the certificate of that key of material.
+func (s *sources) putMaterial(t *touched, key string) {
+	t.certificates[key] = struct{}{}
+	for u := range s.users[key] {
+		if u.domain != "" {
+			t.domains[u.domain] = struct{}{}
+		} else {
+			t.stage(u.api, u.stage, false)
 		}
 	}
-	if f, ok := after.facts.(domainFacts); ok {
+}
+
+// certificates are the keys of material that the domain name needs.
+func (d *domainSource) certificates() (keys []string) {
+	if f, ok := d.domain.facts.(domainFacts); ok {
 		for _, id := range f.certificates {
-			if s.users[id] == nil {
-				s.users[id] = make(map[string]struct{})
-			}
-			s.users[id][name] = struct{}{}
+			keys = append(keys, resource.MaterialKey(id))
 		}
+	}
+	return keys
+}
+
+// use keeps the reverse index from key material to who shows the certificate.
+func (s *sources) use(who user, before, after []string) {
+	for _, key := range before {
+		delete(s.users[key], who)
+		if len(s.users[key]) == 0 {
+			delete(s.users, key)
+		}
+	}
+	for _, key := range after {
+		if s.users[key] == nil {
+			s.users[key] = make(map[user]struct{})
+		}
+		s.users[key][who] = struct{}{}
 	}
 }
 
@@ -330,8 +366,8 @@ func (s *sources) everything(t *touched) {
 	for name := range s.domains {
 		t.domains[name] = struct{}{}
 	}
-	for id := range s.users {
-		t.certificates[id] = struct{}{}
+	for key := range s.users {
+		t.certificates[key] = struct{}{}
 	}
 }
 
@@ -360,14 +396,27 @@ func decodeStage(value []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	logs, err := compileLogSettings(doc.MethodSettings)
+	if err != nil {
+		return nil, err
+	}
 	if aws.ToString(doc.DeploymentId) == "" {
 		return nil, fmt.Errorf("no deployment")
+	}
+	clientCertificate := aws.ToString(doc.ClientCertificateId)
+	if clientCertificate != "" {
+		if _, err := clientMaterial(clientCertificate); err != nil {
+			return nil, err
+		}
 	}
 	return stageFacts{
 		deployment: *doc.DeploymentId,
 		variables:  doc.Variables,
 		accessLog:  log,
+		logs:       logs,
 		refused:    resource.GuardsNotEnforced(doc),
+
+		clientCertificate: clientCertificate,
 	}, nil
 }
 

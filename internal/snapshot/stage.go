@@ -48,7 +48,7 @@ func compileStage(api, name string, src *stageSource, d *deployment, links map[s
 		Policy:                 d.policy,
 		Variables:              facts.variables,
 		AccessLog:              facts.accessLog,
-		Routes:                 routes,
+		Routes:                 routes.logged(facts.logs),
 		Refused:                strings.Join(slices.Concat(facts.refused, d.refused), ", "),
 		deployment:             d,
 		links:                  asked,

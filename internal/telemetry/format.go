@@ -167,6 +167,14 @@ func (f *Format) Append(dst []byte, v Values) []byte {
 	return dst
 }
 
+// AppendLine appends text as one line whatever it holds: line breaks become \n
+// and \r, other control bytes but tabs, and what is not UTF-8, \xHH. Quotes and
+// backslashes stay, so that JSON reads as JSON.
+func AppendLine(dst []byte, text string) []byte {
+	start := len(dst)
+	return escapeFrom(append(dst, text...), start, lineEscaping)
+}
+
 // escaping says how values are made safe for the format around them.
 type escaping uint8
 
@@ -174,6 +182,7 @@ const (
 	textEscaping escaping = iota
 	jsonEscaping
 	xmlEscaping
+	lineEscaping // as little as keeps a text in one line
 )
 
 func escapingOf(format string) escaping {
@@ -255,6 +264,19 @@ func appendEscaped(dst, raw []byte, r rune, how escaping) []byte {
 			return append(dst, "&#9;"...)
 		case invalid || control || r == 0xfffe || r == 0xffff:
 			return append(dst, "\ufffd"...) // XML 1.0 has no way to write them
+		}
+	case lineEscaping:
+		switch {
+		case r == '\n':
+			return append(dst, `\n`...)
+		case r == '\r':
+			return append(dst, `\r`...)
+		case r == '\t':
+		case invalid || control:
+			for _, c := range raw {
+				dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
+			}
+			return dst
 		}
 	default:
 		if invalid || control || r == '"' || r == '\\' {
