@@ -98,7 +98,7 @@ func TestGuards(t *testing.T) {
 		{"API with a policy", types.RestApi{Policy: aws.String(doc(`{"Effect":"Allow",` + everybody + `}`))}, nil},
 		{"API with a policy that cannot be read", types.RestApi{Policy: aws.String(`{`)}, []string{"policy: " + textPolicy}},
 		{"stage", testStage(), nil},
-		{"guarded stage", types.Stage{WebAclArn: aws.String("arn"), ClientCertificateId: aws.String("c1")}, []string{"webAclArn arn", "clientCertificateId c1"}},
+		{"guarded stage", types.Stage{WebAclArn: aws.String("arn"), ClientCertificateId: aws.String("c1")}, []string{"webAclArn arn"}},
 		{"domain name", testDomain(), nil},
 		{"guarded domain name", types.DomainName{MutualTlsAuthentication: &types.MutualTlsAuthentication{}, Policy: aws.String("{}"), ManagementPolicy: aws.String("{}"), RoutingMode: "ROUTING_RULE_ONLY"},
 			[]string{"mutualTlsAuthentication", "policy", "managementPolicy", "routingMode ROUTING_RULE_ONLY"}},

@@ -35,7 +35,6 @@ func GuardsNotEnforced(doc any) []string {
 		}
 	case types.Stage:
 		note(d.WebAclArn != nil, "webAclArn "+aws.ToString(d.WebAclArn))
-		note(d.ClientCertificateId != nil, "clientCertificateId "+aws.ToString(d.ClientCertificateId))
 	case types.Method:
 		kind := aws.ToString(d.AuthorizationType)
 		note(kind != "NONE", "authorizationType "+kind)

@@ -66,7 +66,7 @@ type Compiler struct {
 	// What follows belongs to the goroutine that follows the store.
 	sources      *sources
 	defaults     []*tls.Certificate
-	certificates map[string]certificate // those in use, by id
+	certificates map[string]certificate // those in use, by key of material
 	wakes        wakes
 }
 
@@ -347,14 +347,7 @@ func (c *Compiler) due() *touched {
 		}
 		t.domains[w.id] = struct{}{}
 		if d := c.sources.domains[w.id]; d != nil {
-			if f, ok := d.domain.facts.(domainFacts); ok {
-				for _, id := range f.certificates {
-					var read *readError
-					if errors.As(c.certificates[id].err, &read) {
-						t.certificates[id] = struct{}{}
-					}
-				}
-			}
+			c.touchUnread(t, d.certificates())
 		}
 	}
 	return t
@@ -367,9 +360,20 @@ func (c *Compiler) touchAPI(t *touched, id string) {
 	if a == nil {
 		return
 	}
-	for name := range a.stages {
+	for name, st := range a.stages {
 		if _, failed := c.Current().faults.get(resource.StageKey(id, name)); failed {
 			t.stage(id, name, true)
+			c.touchUnread(t, st.certificates())
+		}
+	}
+}
+
+// touchUnread touches those of the certificates that the store could not give.
+func (c *Compiler) touchUnread(t *touched, keys []string) {
+	for _, key := range keys {
+		var read *readError
+		if errors.As(c.certificates[key].err, &read) {
+			t.certificates[key] = struct{}{}
 		}
 	}
 }
@@ -642,7 +646,14 @@ func (c *Compiler) compileStage(ctx context.Context, api, name string, src *stag
 		}
 		deployments[id] = d
 	}
-	return compileStage(api, name, src, d, c.sources.links)
+	stage, err := compileStage(api, name, src, d, c.sources.links)
+	if err == nil {
+		err = c.certify(stage, src)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return stage, nil
 }
 
 func (c *Compiler) executeARN(api string) string {
@@ -681,45 +692,61 @@ func (c *Compiler) compileDomainName(old *Snapshot, id string, now time.Time) co
 	return r
 }
 
-// readCertificates reads the key material that touched domain names use, where
-// it is not at hand or has changed, and drops what nothing uses any more.
+// readCertificates reads the key material that touched domain names and stages
+// use, where it is not at hand or has changed, and drops what nothing uses any
+// more. Material of the same revision stays the same certificate: connections
+// are shared by its pointer.
 func (c *Compiler) readCertificates(ctx context.Context, t *touched) {
-	for id := range t.certificates {
-		delete(c.certificates, id)
+	past := make(map[string]certificate, len(t.certificates))
+	for key := range t.certificates {
+		if known, ok := c.certificates[key]; ok {
+			past[key] = known
+			delete(c.certificates, key)
+		}
 	}
 	wanted := make(map[string]struct{})
-	for name := range t.domains {
-		d := c.sources.domains[name]
-		if d == nil {
-			continue
-		}
-		if f, ok := d.domain.facts.(domainFacts); ok {
-			for _, id := range f.certificates {
-				if _, have := c.certificates[id]; !have {
-					wanted[id] = struct{}{}
-				}
+	want := func(keys []string) {
+		for _, key := range keys {
+			if _, have := c.certificates[key]; !have {
+				wanted[key] = struct{}{}
 			}
 		}
 	}
-	ids := slices.Collect(maps.Keys(wanted))
-	read := make([]certificate, len(ids))
-	parallel(len(ids), func(i int) {
-		doc, err := c.get(ctx, resource.MaterialKey(ids[i]))
+	for name := range t.domains {
+		if d := c.sources.domains[name]; d != nil {
+			want(d.certificates())
+		}
+	}
+	for id, touched := range t.apis {
+		for name := range touched.stages {
+			if a := c.sources.apis[id]; a != nil && a.stages[name] != nil {
+				want(a.stages[name].certificates())
+			}
+		}
+	}
+	keys := slices.Collect(maps.Keys(wanted))
+	read := make([]certificate, len(keys))
+	parallel(len(keys), func(i int) {
+		doc, err := c.get(ctx, keys[i])
+		if known, ok := past[keys[i]]; ok && err == nil && known.err == nil && known.rev == doc.Revision {
+			read[i] = known
+			return
+		}
 		read[i] = certificate{rev: doc.Revision, err: err}
 		if err == nil {
 			read[i].err = safely(func() (err error) {
-				read[i].pair, err = compileCertificate(ids[i], doc.Value, c.o.Sealer)
+				read[i].pair, err = compileCertificate(keys[i], doc.Value, c.o.Sealer)
 				return err
 			})
 		}
 	})
-	for i, id := range ids {
-		c.certificates[id] = read[i]
+	for i, key := range keys {
+		c.certificates[key] = read[i]
 	}
 	if len(c.certificates) > len(c.sources.users) {
-		for id := range c.certificates {
-			if _, used := c.sources.users[id]; !used {
-				delete(c.certificates, id)
+		for key := range c.certificates {
+			if _, used := c.sources.users[key]; !used {
+				delete(c.certificates, key)
 			}
 		}
 	}

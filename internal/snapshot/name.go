@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -166,10 +167,7 @@ func (c *Compiler) compileDomain(name string, src *domainSource, old *Name, now 
 		return nil, wake, errors.New("no certificate")
 	}
 	for i, id := range facts.certificates {
-		cert, ok := c.certificates[id]
-		if !ok {
-			cert.err = store.ErrNotFound
-		}
+		cert := c.certificate(resource.MaterialKey(id))
 		if cert.err != nil {
 			return nil, wake, fmt.Errorf("certificate %s: %w", id, cert.err)
 		}
@@ -204,20 +202,30 @@ func (src *domainSource) compileMappings() ([]Mapping, error) {
 	return ms, nil
 }
 
-// certificate is an ACM certificate as it was last read.
+// certificate is a certificate with its key as it was last read.
 type certificate struct {
 	pair *tls.Certificate
 	rev  store.Revision
 	err  error
 }
 
-// compileCertificate opens key material. The key must be the leaf's.
-func compileCertificate(id string, value []byte, sealer *pki.Sealer) (*tls.Certificate, error) {
+// certificate is the one of a key of material, as it was read for this commit.
+func (c *Compiler) certificate(key string) certificate {
+	cert, ok := c.certificates[key]
+	if !ok {
+		cert.err = store.ErrNotFound
+	}
+	return cert
+}
+
+// compileCertificate opens key material, sealed under the certificate's id, in
+// which its key in the store ends. The private key must be the leaf's.
+func compileCertificate(from string, value []byte, sealer *pki.Sealer) (*tls.Certificate, error) {
 	var m resource.Material
 	if err := json.Unmarshal(value, &m); err != nil {
 		return nil, err
 	}
-	der, err := sealer.Open(id, m.Sealed)
+	der, err := sealer.Open(path.Base(from), m.Sealed)
 	if err != nil {
 		return nil, fmt.Errorf("private key: %w", err)
 	}

@@ -219,6 +219,9 @@ type Stage struct {
 	// new one yet; nil: no rotation is under way. The same certificate is the
 	// same pointer in every stage and snapshot, for connections are shared by it.
 	ClientCertificate, PreviousCertificate *tls.Certificate
+	// ClientCertificateID and PreviousCertificateID name them: the id of a
+	// generated certificate or the ARN of one in ACM; "": none.
+	ClientCertificateID, PreviousCertificateID string
 	// Refused names a guard on the whole stage or API that is not enforced yet:
 	// every request gets 403. Empty: none.
 	Refused string
