@@ -10,6 +10,7 @@
 //
 //	s := controlplane.New(controlplane.Options{Store: st, Secret: keys.Secret, Region: "us-east-1", Account: "000000000000"})
 //	apigateway.Register(s)
+//	apigatewayv2.Register(s)
 //	acm.Register(s)
 //	sts.Register(s)
 //	http.Serve(listener, s)

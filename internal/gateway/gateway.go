@@ -28,6 +28,7 @@ import (
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/controlplane/acm"
 	"github.com/sallyport/sallyport/internal/controlplane/apigateway"
+	"github.com/sallyport/sallyport/internal/controlplane/apigatewayv2"
 	"github.com/sallyport/sallyport/internal/controlplane/sts"
 	"github.com/sallyport/sallyport/internal/frontgate"
 	"github.com/sallyport/sallyport/internal/pipeline"
@@ -197,9 +198,10 @@ func (g *Gateway) newAdmin(o Options, sealer *pki.Sealer, credentials []pki.Cred
 	services := controlplane.New(controlplane.Options{
 		Store: g.store, Region: c.Region, Account: c.AccountID, Suffixes: c.DomainSuffixes, Sealer: sealer,
 		Secret: func(id string) (string, bool) { secret, ok := secrets[id]; return secret, ok },
-		Now:    o.Now, Log: o.Log, PropagationDelay: c.PropagationDelay,
+		Now:    o.Now, Log: o.Log, PropagationDelay: c.PropagationDelay, Targets: g.backends.Maps,
 	})
 	apigateway.Register(services)
+	apigatewayv2.Register(services)
 	acm.Register(services)
 	sts.Register(services)
 

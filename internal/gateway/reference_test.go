@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/controlplane/acm"
 	"github.com/sallyport/sallyport/internal/controlplane/apigateway"
+	"github.com/sallyport/sallyport/internal/controlplane/apigatewayv2"
 	"github.com/sallyport/sallyport/internal/controlplane/sts"
 )
 
@@ -19,6 +20,7 @@ var update = flag.Bool("update", false, "rewrite generated files")
 func TestOperationsPage(t *testing.T) {
 	s := controlplane.New(controlplane.Options{})
 	apigateway.Register(s)
+	apigatewayv2.Register(s)
 	acm.Register(s)
 	sts.Register(s)
 	var b strings.Builder

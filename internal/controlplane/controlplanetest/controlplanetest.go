@@ -18,11 +18,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdkacm "github.com/aws/aws-sdk-go-v2/service/acm"
 	sdkapigateway "github.com/aws/aws-sdk-go-v2/service/apigateway"
+	sdkapigatewayv2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	sdksts "github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/controlplane/acm"
 	"github.com/sallyport/sallyport/internal/controlplane/apigateway"
+	"github.com/sallyport/sallyport/internal/controlplane/apigatewayv2"
 	"github.com/sallyport/sallyport/internal/controlplane/sts"
 	"github.com/sallyport/sallyport/internal/pki"
 	"github.com/sallyport/sallyport/internal/store"
@@ -43,6 +45,7 @@ type Gateway struct {
 	Server *controlplane.Server
 	Store  store.Store
 	API    *sdkapigateway.Client
+	V2     *sdkapigatewayv2.Client
 	ACM    *sdkacm.Client
 	STS    *sdksts.Client
 	// Pause stops, and resumes, reporting of served revisions: what a data
@@ -84,6 +87,7 @@ func Start(t testing.TB, edit func(*controlplane.Options)) *Gateway {
 	}
 	g.Server = controlplane.New(o)
 	apigateway.Register(g.Server)
+	apigatewayv2.Register(g.Server)
 	acm.Register(g.Server)
 	sts.Register(g.Server)
 	g.report(t)
@@ -100,6 +104,7 @@ func Start(t testing.TB, edit func(*controlplane.Options)) *Gateway {
 		RetryMaxAttempts: 1,
 	}
 	g.API = sdkapigateway.NewFromConfig(cfg)
+	g.V2 = sdkapigatewayv2.NewFromConfig(cfg)
 	g.ACM = sdkacm.NewFromConfig(cfg)
 	g.STS = sdksts.NewFromConfig(cfg)
 	return g
