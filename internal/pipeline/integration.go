@@ -45,6 +45,7 @@ func (e *exchange) ask(in *snapshot.Integration, r *backgate.Request) (resp *bac
 	r.InsecureSkipVerification = in.InsecureSkipVerification
 	r.Timeout = in.Timeout
 	r.Target = in.Target
+	r.Certificate, r.Previous = e.stage.ClientCertificate, e.stage.PreviousCertificate
 	if in.Broken != "" {
 		return nil, e.backendFault(&backgate.Error{Kind: backgate.NoTarget, Host: r.Host, Detail: in.Broken})
 	}
