@@ -456,8 +456,8 @@ func (c *Compiler) publishFrom(ctx context.Context, old, next *Snapshot, rev sto
 // anything came out differently.
 func (c *Compiler) compile(ctx context.Context, old, next *Snapshot, t *touched) bool {
 	now := c.o.Now()
-	c.readCertificates(ctx, t)
 	old.touchLinked(t)
+	c.readCertificates(ctx, t)
 
 	apis := make([]compiled, len(t.apis))
 	ids := slices.Collect(maps.Keys(t.apis))
