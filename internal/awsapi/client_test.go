@@ -17,6 +17,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
+	"github.com/aws/aws-sdk-go-v2/service/configservice"
+	"github.com/aws/aws-sdk-go-v2/service/opensearch"
+	"github.com/aws/aws-sdk-go-v2/service/securityhub"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
@@ -72,10 +75,13 @@ func clients(url string) map[string]any {
 	})
 	config := aws.Config{Region: "us-east-1", Credentials: credentials, BaseEndpoint: &url, Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
 	return map[string]any{
-		"acm":          acm.NewFromConfig(config),
-		"apigateway":   apigateway.NewFromConfig(config),
-		"apigatewayv2": apigatewayv2.NewFromConfig(config),
-		"sts":          sts.NewFromConfig(config),
+		"acm":           acm.NewFromConfig(config),
+		"apigateway":    apigateway.NewFromConfig(config),
+		"apigatewayv2":  apigatewayv2.NewFromConfig(config),
+		"configservice": configservice.NewFromConfig(config),
+		"opensearch":    opensearch.NewFromConfig(config),
+		"securityhub":   securityhub.NewFromConfig(config),
+		"sts":           sts.NewFromConfig(config),
 	}
 }
 

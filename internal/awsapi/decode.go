@@ -165,6 +165,9 @@ func (d *decoder) http(op *Operation, r *http.Request, plan *codec, v reflect.Va
 		return nil
 	}
 	path, ok := splitPath(r.URL.EscapedPath())
+	if n := len(op.segments); ok && n > 0 && op.segments[n-1].greedy && len(path) > n {
+		path = append(path[:n-1], strings.Join(path[n-1:], "/"))
+	}
 	if !ok || len(path) != len(op.segments) {
 		return errNoRoute()
 	}

@@ -62,10 +62,10 @@ func (f *filler) fill(v reflect.Value) {
 			v.SetMapIndex(key, elem)
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if field := v.Type().Field(i); field.IsExported() && field.Name != "ResultMetadata" {
-				f.fill(v.Field(i))
-			}
+		// What a table leaves out never travels; that it leaves out no more than
+		// it was told to is the generator's to check.
+		for _, m := range known().shapes[v.Type()].Members {
+			f.fill(v.FieldByName(m.Field))
 		}
 	case reflect.Interface:
 		members := known().unions[v.Type()]

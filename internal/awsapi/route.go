@@ -10,17 +10,20 @@ import (
 type segment struct {
 	literal string
 	label   string // the name in {braces}, empty for a literal
+	greedy  bool   // {label+}: the rest of the path, slashes included
 }
 
-// splitURI cuts "/tags/{resourceArn}" into its segments; "/" has none.
+// splitURI cuts "/tags/{resourceArn}" into its segments; "/" has none. A slash
+// at the end is a literal of its own, which is empty.
 func splitURI(uri string) []segment {
+	if uri == "/" {
+		return nil
+	}
 	var segments []segment
-	for part := range strings.SplitSeq(strings.Trim(uri, "/"), "/") {
-		if part == "" {
-			continue
-		}
+	for part := range strings.SplitSeq(strings.TrimPrefix(uri, "/"), "/") {
 		if label, ok := strings.CutPrefix(part, "{"); ok {
-			segments = append(segments, segment{label: strings.TrimSuffix(label, "}")})
+			label, greedy := strings.CutSuffix(strings.TrimSuffix(label, "}"), "+")
+			segments = append(segments, segment{label: label, greedy: greedy})
 		} else {
 			segments = append(segments, segment{literal: part})
 		}
@@ -33,7 +36,8 @@ const maxSegments = 16
 
 // splitPath cuts a path at its literal slashes and decodes each segment, so
 // that an escaped slash stays inside its segment. It is nil, false for a path
-// that no operation can have: an empty segment, too many, a broken escape.
+// that no operation can have: an empty segment ahead of the end, too many, a
+// broken escape.
 func splitPath(escaped string) ([]string, bool) {
 	rest, ok := strings.CutPrefix(escaped, "/")
 	if !ok {
@@ -48,7 +52,7 @@ func splitPath(escaped string) ([]string, bool) {
 	}
 	for i, part := range parts {
 		decoded, err := url.PathUnescape(part)
-		if err != nil || decoded == "" {
+		if err != nil || decoded == "" && i < len(parts)-1 {
 			return nil, false
 		}
 		parts[i] = decoded
@@ -67,6 +71,7 @@ type router struct {
 type node struct {
 	literals map[string]*node
 	label    *node
+	greedy   *node
 	methods  map[string][]*Operation // those with a fixed query first
 }
 
@@ -87,6 +92,9 @@ func (r *router) add(op *Operation) {
 	n := &r.paths
 	for _, s := range op.segments {
 		next := &n.label
+		if s.greedy {
+			next = &n.greedy
+		}
 		if s.label == "" {
 			if n.literals == nil {
 				n.literals = map[string]*node{}
@@ -130,8 +138,13 @@ func (n *node) find(method string, path []string, query url.Values) *Operation {
 			return op
 		}
 	}
-	if n.label != nil {
-		return n.label.find(method, path[1:], query)
+	if n.label != nil && path[0] != "" {
+		if op := n.label.find(method, path[1:], query); op != nil {
+			return op
+		}
+	}
+	if n.greedy != nil && path[0] != "" {
+		return n.greedy.find(method, nil, query)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ const (
 
 // Service is an AWS service whose wire is known here.
 type Service struct {
-	Name         string // the SDK's: apigateway, apigatewayv2, acm, sts
+	Name         string // the SDK's: apigateway, apigatewayv2, acm, sts ...
 	SigningName  string // the credential scope's service field; two services may share one
 	Protocol     Protocol
 	TargetPrefix string // JSON11: what stands before the dot in X-Amz-Target
@@ -41,7 +41,7 @@ type Operation struct {
 }
 
 // tables lists the services, one line each.
-var tables = []*table{&acmTable, &apigatewayTable, &apigatewayv2Table, &stsTable}
+var tables = []*table{&acmTable, &apigatewayTable, &apigatewayv2Table, &configserviceTable, &opensearchTable, &securityhubTable, &stsTable}
 
 type registry struct {
 	services []*Service

@@ -14,18 +14,44 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path"
 	"strings"
 )
 
-// modules are the services whose tables are generated, one line each. The
-// folder's name names the service and its file; apigatewayv2 becomes
-// zz_apigatewayv2.go.
-var modules = []string{
-	"github.com/aws/aws-sdk-go-v2/service/acm",
-	"github.com/aws/aws-sdk-go-v2/service/apigateway",
-	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2",
-	"github.com/aws/aws-sdk-go-v2/service/sts",
+// module is one service to read.
+type module struct {
+	path string
+	// only names the operations that are written; nil: all of them. Of a large
+	// service most types are never met.
+	only []string
+	// keep names the members that are written of a type; the others never
+	// travel here.
+	keep map[string][]string
+}
+
+// modules are the services whose tables are generated. The folder's name names
+// the service and its file; apigatewayv2 becomes zz_apigatewayv2.go.
+var modules = []module{
+	{path: "github.com/aws/aws-sdk-go-v2/service/acm"},
+	{path: "github.com/aws/aws-sdk-go-v2/service/apigateway"},
+	{path: "github.com/aws/aws-sdk-go-v2/service/apigatewayv2"},
+	{path: "github.com/aws/aws-sdk-go-v2/service/configservice", only: []string{
+		"DescribeComplianceByConfigRule", "DescribeComplianceByResource", "DescribeConfigRuleEvaluationStatus", "DescribeConfigRules",
+		"GetComplianceDetailsByConfigRule", "GetComplianceDetailsByResource", "StartConfigRulesEvaluation",
+	}},
+	{path: "github.com/aws/aws-sdk-go-v2/service/opensearch", only: []string{
+		"AddTags", "CreateDomain", "DeleteDomain", "DescribeDomain", "DescribeDomainConfig", "DescribeDomains", "ListDomainNames",
+		"ListTags", "RemoveTags", "UpdateDomainConfig",
+	}},
+	{path: "github.com/aws/aws-sdk-go-v2/service/securityhub", only: []string{
+		"BatchGetSecurityControls", "BatchGetStandardsControlAssociations", "BatchUpdateFindings", "DescribeHub", "DescribeStandards",
+		"DescribeStandardsControls", "GetEnabledStandards", "GetFindingHistory", "GetFindings", "GetSecurityControlDefinition",
+		"ListSecurityControlDefinitions", "ListStandardsControlAssociations", "UpdateSecurityControl",
+	}, keep: map[string][]string{
+		// Of some hundred types of resources, those that are judged here.
+		"types.ResourceDetails": {"AwsApiGatewayRestApi", "AwsApiGatewayStage", "AwsApiGatewayV2Api", "AwsApiGatewayV2Stage",
+			"AwsCertificateManagerCertificate", "AwsOpenSearchServiceDomain", "Other"},
+	}},
+	{path: "github.com/aws/aws-sdk-go-v2/service/sts"},
 }
 
 func main() {
@@ -47,21 +73,21 @@ func main() {
 func generate() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, module := range modules {
-		out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}\n{{.Version}}", module).Output()
+		out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}\n{{.Version}}", module.path).Output()
 		if err != nil {
-			return nil, fmt.Errorf("locate %s: %w", module, err)
+			return nil, fmt.Errorf("locate %s: %w", module.path, err)
 		}
 		dir, version, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 		if dir == "" {
-			return nil, fmt.Errorf("locate %s: not in the module cache, run go mod download", module)
+			return nil, fmt.Errorf("locate %s: not in the module cache, run go mod download", module.path)
 		}
-		service, err := read(path.Base(module), dir)
+		service, err := read(module, dir)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", module, err)
+			return nil, fmt.Errorf("%s: %w", module.path, err)
 		}
-		text, err := service.write(module, version)
+		text, err := service.write(module.path, version)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", module, err)
+			return nil, fmt.Errorf("%s: %w", module.path, err)
 		}
 		files["zz_"+service.name+".go"] = text
 	}

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"go/types"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,7 +21,8 @@ type source struct {
 }
 
 // read builds the service from the module in dir.
-func read(name, dir string) (*service, error) {
+func read(m module, dir string) (*service, error) {
+	name := path.Base(m.path)
 	s := newService(name)
 	src := &source{qualifier: map[*ast.FuncDecl]string{}}
 	for folder, qualifier := range map[string]string{".": name, "types": "types"} {
@@ -28,15 +30,15 @@ func read(name, dir string) (*service, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, path := range paths {
-			if strings.HasSuffix(path, "_test.go") {
+		for _, file := range paths {
+			if strings.HasSuffix(file, "_test.go") {
 				continue
 			}
-			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 			if err != nil {
 				return nil, err
 			}
-			for _, decl := range file.Decls {
+			for _, decl := range parsed.Decls {
 				switch d := decl.(type) {
 				case *ast.FuncDecl:
 					if d.Body != nil {
@@ -49,8 +51,8 @@ func read(name, dir string) (*service, error) {
 			}
 		}
 	}
-	if path := filepath.Join(dir, "schemas", "schemas.go"); exists(path) {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if schemas := filepath.Join(dir, "schemas", "schemas.go"); exists(schemas) {
+		file, err := parser.ParseFile(token.NewFileSet(), schemas, nil, parser.SkipObjectResolution)
 		if err != nil {
 			return nil, err
 		}
@@ -68,6 +70,9 @@ func read(name, dir string) (*service, error) {
 	if s.signingName == "" || s.protocol == "" || len(s.operations) == 0 {
 		return nil, fmt.Errorf("protocol, signing name or operations not found")
 	}
+	if err := s.reduce(m); err != nil {
+		return nil, err
+	}
 	return s, s.check()
 }
 
@@ -84,11 +89,14 @@ func (s *service) declare(d *ast.GenDecl, qualifier string) {
 		if !ok {
 			continue
 		}
+		goType := qualifier + "." + typeSpec.Name.Name
+		if _, ok := typeSpec.Type.(*ast.InterfaceType); ok {
+			s.interfaces[goType] = true
+		}
 		structType, ok := typeSpec.Type.(*ast.StructType)
 		if !ok {
 			continue
 		}
-		goType := qualifier + "." + typeSpec.Name.Name
 		s.fields[goType] = []string{}
 		for _, field := range structType.Fields.List {
 			for _, name := range field.Names {

@@ -87,7 +87,7 @@ func (s *service) readRequest(name string, f *ast.FuncDecl) error {
 	op.method, op.uri = "POST", "/"
 	if c := firstCall(f.Body, "SplitURI"); c != nil {
 		uri, ok := literal(c.Args[0])
-		if !ok || strings.Contains(uri, "+}") {
+		if at := strings.Index(uri, "+}"); !ok || at >= 0 && at != len(uri)-2 {
 			return fmt.Errorf("%s: a URI of a form that awsapi does not route: %q", name, uri)
 		}
 		op.uri, op.query, _ = strings.Cut(uri, "?")
@@ -180,8 +180,11 @@ func (s *service) readHTTPInput(f *ast.FuncDecl, src *source) error {
 
 func (s *service) readDocumentInput(f *ast.FuncDecl, src *source, lists map[string]string) error {
 	goType := s.goType(f.Type.Params.List[0].Type, src.qualifier[f])
-	if goType == "" {
-		return s.refuseInside(f)
+	if union := types.ExprString(f.Type.Params.List[0].Type); s.interfaces[union] {
+		return s.readOldUnion(union, f)
+	}
+	if goType == "" { // lists and maps need no table
+		return nil
 	}
 	s.shape(goType)
 	for _, statement := range f.Body.List {
@@ -203,25 +206,6 @@ func (s *service) readDocumentInput(f *ast.FuncDecl, src *source, lists map[stri
 		if err := s.add(goType, m); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// refuseInside looks at the functions of lists, maps and unions, which need no
-// table unless they hold what the tables cannot say.
-func (s *service) refuseInside(f *ast.FuncDecl) error {
-	if timeForm(f.Body) != "" {
-		return fmt.Errorf("timestamps in a list or map")
-	}
-	union := false
-	ast.Inspect(f.Body, func(n ast.Node) bool {
-		if _, ok := n.(*ast.TypeSwitchStmt); ok {
-			union = true
-		}
-		return true
-	})
-	if union {
-		return fmt.Errorf("a union in the older form of serializers")
 	}
 	return nil
 }
@@ -264,7 +248,10 @@ func (s *service) readDocumentOutput(f *ast.FuncDecl, src *source) error {
 		if s.protocol == "Query" {
 			return fmt.Errorf("lists in XML answers")
 		}
-		return s.refuseInside(f)
+		return nil
+	}
+	if s.interfaces[goType] {
+		return s.readOldUnion(goType, f)
 	}
 	if strings.HasPrefix(types.ExprString(params[1].Type), "io.Read") { // the body as it is
 		if field := selected(f.Body, "v"); field != "" {
@@ -288,6 +275,43 @@ func (s *service) readDocumentOutput(f *ast.FuncDecl, src *source) error {
 			err = s.add(goType, m)
 		}
 		return m.field == ""
+	})
+	return err
+}
+
+// readOldUnion reads a union's serializer or deserializer: one case per member,
+// which names the member's type and its name on the wire, in either order.
+func (s *service) readOldUnion(union string, f *ast.FuncDecl) error {
+	var err error
+	ast.Inspect(f.Body, func(n ast.Node) bool {
+		clause, ok := n.(*ast.CaseClause)
+		if !ok || len(clause.List) != 1 {
+			return err == nil
+		}
+		goType, wire := "", ""
+		if text, ok := literal(clause.List[0]); ok { // case "Boolean": ... uv = &types.XMemberBoolean{Value: mv}
+			wire = text
+			ast.Inspect(clause, func(n ast.Node) bool {
+				if c, ok := n.(*ast.CompositeLit); ok && strings.HasPrefix(types.ExprString(c.Type), union+"Member") {
+					goType = types.ExprString(c.Type)
+				}
+				return true
+			})
+		} else if text := strings.TrimPrefix(types.ExprString(clause.List[0]), "*"); strings.HasPrefix(text, union+"Member") {
+			goType = text
+			if c := firstCall(clause, "Key"); c != nil {
+				wire, _ = firstLiteral(c.Args[0])
+			}
+		}
+		if goType == "" {
+			return err == nil
+		}
+		if s.unions[union] == nil {
+			s.unions[union] = map[string]bool{}
+		}
+		s.unions[union][goType] = true
+		err = s.add(goType, member{field: "Value", in: "inBody", wire: wire})
+		return false
 	})
 	return err
 }

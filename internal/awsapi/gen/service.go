@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // service is what is known of one service after reading its module.
@@ -19,6 +20,7 @@ type service struct {
 	required     map[string]map[string]bool // Go type to Go fields
 	fields       map[string][]string        // Go type to the exported fields of its declaration
 	fieldTypes   map[string]string          // "types.Stage.CreatedDate" to the text of its type
+	interfaces   map[string]bool            // Go interface types that are declared
 }
 
 type operation struct {
@@ -48,6 +50,7 @@ func newService(name string) *service {
 		required:   map[string]map[string]bool{},
 		fields:     map[string][]string{},
 		fieldTypes: map[string]string{},
+		interfaces: map[string]bool{},
 	}
 }
 
@@ -83,6 +86,79 @@ func (s *service) add(goType string, m member) error {
 		}
 	}
 	known.members[m.field] = &m
+	return nil
+}
+
+// reduce drops the operations that are not asked for, and every shape that
+// neither those nor an error reach. What they do reach must be sayable.
+func (s *service) reduce(m module) error {
+	if m.only != nil {
+		for _, name := range m.only {
+			if s.operations[name] == nil {
+				return fmt.Errorf("no operation %s", name)
+			}
+		}
+		maps.DeleteFunc(s.operations, func(name string, _ *operation) bool { return !slices.Contains(m.only, name) })
+	}
+	reached := map[string]bool{}
+	var reach func(goType string) error
+	reach = func(goType string) error {
+		if reached[goType] {
+			return nil
+		}
+		reached[goType] = true
+		if kept := m.keep[goType]; kept != nil {
+			dropped := func(field string) bool { return !slices.Contains(kept, field) }
+			s.fields[goType] = slices.DeleteFunc(s.fields[goType], dropped)
+			maps.DeleteFunc(s.shape(goType).members, func(field string, _ *member) bool { return dropped(field) })
+		}
+		for member := range s.unions[goType] {
+			if err := reach(member); err != nil {
+				return err
+			}
+		}
+		for _, field := range s.fields[goType] {
+			text := s.fieldTypes[goType+"."+field]
+			inner := strings.TrimLeft(text, "*")
+			for cut := true; cut; {
+				inner, cut = strings.CutPrefix(inner, "[]")
+				if rest, ok := strings.CutPrefix(inner, "map[string]"); ok {
+					inner, cut = rest, true
+				}
+			}
+			if inner == "time.Time" && text != "*time.Time" {
+				return fmt.Errorf("%s.%s: timestamps in a list or map", goType, field)
+			}
+			if !strings.Contains(inner, ".") {
+				inner = goType[:strings.IndexByte(goType, '.')+1] + inner
+			}
+			switch {
+			case s.interfaces[inner] && s.unions[inner] == nil:
+				return fmt.Errorf("%s.%s: a union in the older form of serializers", goType, field)
+			case s.fields[inner] != nil || s.interfaces[inner]:
+				if err := reach(inner); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.operations)) {
+		for _, goType := range []string{s.name + "." + name + "Input", s.name + "." + name + "Output"} {
+			if err := reach(goType); err != nil {
+				return err
+			}
+		}
+	}
+	for _, goType := range slices.Sorted(maps.Keys(s.fields)) {
+		if strings.HasPrefix(goType, "types.") && slices.Contains(s.fields[goType], "ErrorCodeOverride") && s.shapes[goType] != nil {
+			if err := reach(goType); err != nil {
+				return err
+			}
+		}
+	}
+	maps.DeleteFunc(s.shapes, func(goType string, _ *shape) bool { return !reached[goType] })
+	maps.DeleteFunc(s.unions, func(goType string, _ map[string]bool) bool { return !reached[goType] })
 	return nil
 }
 
