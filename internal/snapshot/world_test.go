@@ -143,7 +143,7 @@ func doc(key string, v any) store.Put {
 	switch v := v.(type) {
 	case []byte:
 		value = v
-	case resource.Frozen, resource.StageEffect, resource.Transition, resource.Material:
+	case resource.Frozen, resource.StageEffect, resource.Transition, resource.Material, resource.Rotation:
 		value, err = json.Marshal(v)
 	default:
 		value, err = awsapi.Marshal(v)
