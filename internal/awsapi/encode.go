@@ -10,10 +10,18 @@ import (
 	"time"
 )
 
+// Extra is a member that an answer has beside those of AWS, which every client
+// ignores that does not know it.
+type Extra struct {
+	Name string // of letters and digits; not one of AWS's
+	JSON []byte
+}
+
 // Encode answers with the operation's output, a *XxxOutput; nil stands for one
 // without members. Nothing was sent when it fails, except for a stream that
-// breaks on the way.
-func (op *Operation) Encode(w http.ResponseWriter, requestID string, out any) error {
+// breaks on the way. Only JSON documents can have extra members; others leave
+// them out.
+func (op *Operation) Encode(w http.ResponseWriter, requestID string, out any, extras ...Extra) error {
 	v := reflect.ValueOf(out)
 	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		v = reflect.New(op.output)
@@ -48,8 +56,24 @@ func (op *Operation) Encode(w http.ResponseWriter, requestID string, out any) er
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", op.Name, err)
 	}
+	if op.Service.Protocol != Query && len(body) > 0 {
+		body = appendExtras(body, extras)
+	}
 	writeAnswer(w, op.Service.Protocol, requestID, status, body)
 	return nil
+}
+
+// appendExtras adds members to the end of a JSON object.
+func appendExtras(object []byte, extras []Extra) []byte {
+	for _, x := range extras {
+		object = object[:len(object)-1] // its brace
+		if len(object) > 1 {
+			object = append(object, ',')
+		}
+		object = append(strconv.AppendQuote(object, x.Name), ':')
+		object = append(append(object, x.JSON...), '}')
+	}
+	return object
 }
 
 // headers sets the members that travel as headers, and returns the status.

@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -83,6 +84,10 @@ type Options struct {
 	// Targets says whether the operator has mapped an address to what a VPC link
 	// leads to: a load balancer's or listener's ARN. Nil: nothing is mapped.
 	Targets func(name string) bool
+	// TestInvoke runs a method in the data plane for TestInvokeMethod; nil: that
+	// is refused. A failing method is a result; a *resource.Error goes to the
+	// client.
+	TestInvoke func(context.Context, TestInvoke) (*TestInvoked, error)
 	// ServedTimeout bounds the wait for the data plane after a commit; zero: 5 s.
 	ServedTimeout time.Duration
 }
@@ -145,6 +150,14 @@ type Call struct {
 	AccessKeyID string
 	Operation   *awsapi.Operation
 	Presence    awsapi.Presence
+
+	extras []awsapi.Extra
+}
+
+// Extra adds a member to the answer that AWS's does not have. Its value is
+// JSON.
+func (c *Call) Extra(name string, value json.RawMessage) {
+	c.extras = append(c.extras, awsapi.Extra{Name: name, JSON: value})
 }
 
 // ServeHTTP answers one call.
@@ -356,16 +369,17 @@ func (c *exchange) handle() error {
 	if c.extension != nil {
 		return c.extend()
 	}
-	out, err := c.handler(c.r.Context(), &Call{
+	call := &Call{
 		RequestID:   c.requestID,
 		AccessKeyID: c.scope.AccessKeyID,
 		Operation:   c.operation,
 		Presence:    c.request.Presence,
-	}, c.request.Input)
+	}
+	out, err := c.handler(c.r.Context(), call, c.request.Input)
 	if err != nil {
 		return err
 	}
-	return c.operation.Encode(c.w, c.requestID, out)
+	return c.operation.Encode(c.w, c.requestID, out, call.extras...)
 }
 
 // fail answers with err in the protocol of the service, if the answer has not

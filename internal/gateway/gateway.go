@@ -159,7 +159,7 @@ func Open(ctx context.Context, o Options) (g *Gateway, err error) {
 		Snapshot: g.compiler.Current, Listeners: g.listeners, Handler: requests.Serve,
 		Connections: g.record, Log: o.Log, Now: o.Now,
 	}))
-	g.admin = g.newAdmin(o, sealer, credentials)
+	g.admin = g.newAdmin(o, sealer, credentials, requests)
 	return g, nil
 }
 
@@ -189,7 +189,7 @@ func (g *Gateway) listen() error {
 }
 
 // newAdmin is the one admin port: the AWS services, health and metrics.
-func (g *Gateway) newAdmin(o Options, sealer *pki.Sealer, credentials []pki.Credential) *http.Server {
+func (g *Gateway) newAdmin(o Options, sealer *pki.Sealer, credentials []pki.Credential, requests *pipeline.Pipeline) *http.Server {
 	secrets := map[string]string{}
 	for _, k := range credentials {
 		secrets[k.AccessKeyID] = k.SecretAccessKey
@@ -199,6 +199,7 @@ func (g *Gateway) newAdmin(o Options, sealer *pki.Sealer, credentials []pki.Cred
 		Store: g.store, Region: c.Region, Account: c.AccountID, Suffixes: c.DomainSuffixes, Sealer: sealer,
 		Secret: func(id string) (string, bool) { secret, ok := secrets[id]; return secret, ok },
 		Now:    o.Now, Log: o.Log, PropagationDelay: c.PropagationDelay, Targets: g.backends.Maps,
+		TestInvoke: g.testInvoke(requests),
 	})
 	apigateway.Register(services)
 	apigatewayv2.Register(services)

@@ -3,6 +3,9 @@ package httpwire
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,3 +55,31 @@ func (r *Recorder) trailer(Header)                 {}
 func (r *Recorder) flush() error                   { return nil }
 func (r *Recorder) upgrade(Header) (Stream, error) { return nil, ErrNoUpgrade }
 func (r *Recorder) abort()                         {}
+
+// NewHeader makes a header of two maps, as APIs write one: each name once, in
+// alphabetical order, with its list of values where it has one. It refuses what
+// cannot be a header line.
+func NewHeader(single map[string]string, multiple map[string][]string) (Header, error) {
+	lists := maps.Clone(multiple)
+	if lists == nil {
+		lists = map[string][]string{}
+	}
+	for name, value := range single {
+		if len(lists[name]) == 0 {
+			lists[name] = []string{value}
+		}
+	}
+	var h Header
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		if !isToken(name) {
+			return nil, fmt.Errorf("%q is no header name", name)
+		}
+		for _, value := range lists[name] {
+			if !validValue(value) {
+				return nil, fmt.Errorf("the value of %s cannot be sent", name)
+			}
+			h.Add(name, value)
+		}
+	}
+	return h, nil
+}

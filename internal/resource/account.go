@@ -31,8 +31,18 @@ var accountPaths = table[apigateway.GetAccountOutput]{rows: []row[apigateway.Get
 	{"/features", add | remove, item(func(d *apigateway.GetAccountOutput) *[]string { return &d.Features })},
 }}
 
-// UpdateAccount sets the role for logs, which this gateway does not need and
-// keeps for its clients; "", or no value, as Terraform sends it, unsets it.
+// MayLog refuses execution logs while the account has no role for them. This
+// gateway writes them without it; who moves to AWS would find none there.
+// Source of the text: reported by AWS's users.
+func MayLog(a *apigateway.GetAccountOutput) error {
+	if aws.ToString(a.CloudwatchRoleArn) == "" {
+		return Errorf(BadRequest, "CloudWatch Logs role ARN must be set in account settings to enable logging")
+	}
+	return nil
+}
+
+// UpdateAccount sets the role for logs (see MayLog); "", or no value, as
+// Terraform sends it, unsets it.
 func UpdateAccount(old *apigateway.GetAccountOutput, ops []types.PatchOperation) (*apigateway.GetAccountOutput, error) {
 	a, err := accountPaths.patch(*old, ops)
 	if err != nil {

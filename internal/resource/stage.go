@@ -324,6 +324,24 @@ func unknownStagePath(e edit) error {
 	return Errorf(BadRequest, "Invalid method setting path: %s. Must be one of: [%s]", e.path, strings.Join(list, ", "))
 }
 
+// SetsLogging reports whether ops, which made after of before, switch on
+// execution logging of any method, or set it anew.
+func SetsLogging(before, after types.Stage, ops []types.PatchOperation) bool {
+	logs := func(level string) bool { return level == "ERROR" || level == "INFO" }
+	for _, op := range ops {
+		if strings.HasSuffix(aws.ToString(op.Path), "/logging/loglevel") && logs(aws.ToString(op.Value)) {
+			return true
+		}
+	}
+	for key, setting := range after.MethodSettings {
+		level := aws.ToString(setting.LoggingLevel)
+		if logs(level) && level != aws.ToString(before.MethodSettings[key].LoggingLevel) {
+			return true
+		}
+	}
+	return false
+}
+
 // settingKey is what a path says before the setting, as it was sent: AWS keeps
 // "pets/GET" and "~1pets/GET" apart.
 func (e edit) settingKey() (string, error) {

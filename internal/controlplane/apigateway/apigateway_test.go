@@ -376,6 +376,10 @@ func TestDeploymentsAndStages(t *testing.T) {
 
 	_, err = g.API.DeleteDeployment(ctx, &sdk.DeleteDeploymentInput{RestApiId: api.Id, DeploymentId: first.Id})
 	refused(t, err, "BadRequestException", "Active stages pointing to this deployment must be moved or deleted")
+	_, err = g.API.UpdateStage(ctx, &sdk.UpdateStageInput{RestApiId: api.Id, StageName: aws.String("beta"), PatchOperations: []types.PatchOperation{
+		replace("/*/*/logging/loglevel", "INFO"), replace("/variables/a", "unkept")}})
+	refused(t, err, "BadRequestException", "CloudWatch Logs role ARN must be set in account settings to enable logging")
+	must(g.API.UpdateAccount(ctx, &sdk.UpdateAccountInput{PatchOperations: []types.PatchOperation{replace("/cloudwatchRoleArn", "arn:aws:iam::000000000000:role/logs")}}))(t)
 	up := must(g.API.UpdateStage(ctx, &sdk.UpdateStageInput{RestApiId: api.Id, StageName: aws.String("beta"), PatchOperations: []types.PatchOperation{
 		replace("/deploymentId", *third.Id), replace("/*/*/logging/loglevel", "INFO"), replace("/variables/a", "c")}}))(t)
 	if *up.DeploymentId != *third.Id || aws.ToString(up.MethodSettings["*/*"].LoggingLevel) != "INFO" || up.Variables["a"] != "c" {

@@ -171,40 +171,49 @@ func (s *service) attach(c *controlplane.Change, api string, before, after types
 // attachable refuses a clientCertificateId that stages cannot show to backends,
 // and claims the certificate.
 func (s *service) attachable(c *controlplane.Change, ref string) error {
+	name, err := s.presentable(c.Get, ref)
+	if err != nil {
+		return err
+	}
+	return c.Claim(name.Marker())
+}
+
+// presentable refuses a clientCertificateId that cannot be shown to backends.
+func (s *service) presentable(read reader, ref string) (resource.ClientCertificateName, error) {
 	name, ok := resource.ParseClientCertificate(ref)
 	switch {
 	case !ok:
-		return resource.AttachableClientCertificate(nil, ref, s.Now())
+		return name, resource.AttachableClientCertificate(nil, ref, s.Now())
 	case name.ACM:
 		var detail acmtypes.CertificateDetail
 		var material resource.Material
-		found, err := c.Get(name.Document(), &detail)
+		found, err := read(name.Document(), &detail)
 		if err == nil && found {
-			found, err = c.Get(name.Material(), &material)
+			found, err = read(name.Material(), &material)
 		}
 		if err != nil {
-			return err
+			return name, err
 		}
 		cert := &detail
 		if !found || aws.ToString(detail.CertificateArn) != ref {
 			cert = nil
 		}
 		if err := resource.PresentableCertificate(cert, ref, material.ChainLength(), s.Now()); err != nil {
-			return err
+			return name, err
 		}
 	default:
 		var stored types.ClientCertificate
-		found, err := c.Get(name.Document(), &stored)
+		found, err := read(name.Document(), &stored)
 		if err != nil {
-			return err
+			return name, err
 		}
 		cert := &stored
 		if !found {
 			cert = nil
 		}
 		if err := resource.AttachableClientCertificate(cert, ref, s.Now()); err != nil {
-			return err
+			return name, err
 		}
 	}
-	return c.Claim(name.Marker())
+	return name, nil
 }

@@ -42,6 +42,7 @@ func Register(server *controlplane.Server) {
 	controlplane.Handle(server, name, s.getMethod)
 	controlplane.Handle(server, name, s.updateMethod)
 	controlplane.Handle(server, name, s.deleteMethod)
+	controlplane.Handle(server, name, s.testInvokeMethod)
 
 	controlplane.Handle(server, name, s.putMethodResponse)
 	controlplane.Handle(server, name, s.getMethodResponse)

@@ -111,6 +111,15 @@ func (s *service) updateStage(ctx context.Context, _ *controlplane.Call, in *api
 		if len(in.PatchOperations) == 0 {
 			return nil
 		}
+		if resource.SetsLogging(before, after, in.PatchOperations) {
+			account, err := s.account(c.Get)
+			if err != nil {
+				return err
+			}
+			if err := resource.MayLog(account); err != nil {
+				return err
+			}
+		}
 		if pointer(before) != pointer(after) {
 			if err := c.Claim(resource.RestAPIMarker(*in.RestApiId)); err != nil {
 				return err
