@@ -34,20 +34,28 @@ var special = []struct {
 }
 
 // embeddings are IPv6 ranges whose addresses are another spelling of an IPv4
-// address: at is where its four bytes start, inverted says that they are
-// stored as their complement. IPv4-mapped addresses are unmapped before.
+// address: at is where its four bytes stand, inverted says that they are
+// stored as their complement. One prefix may have several readings; loose says
+// that nothing but zeros in it (0.0.0.0/8) is another reading's padding.
+// IPv4-mapped addresses are unmapped before.
 var embeddings = []struct {
-	prefix   netip.Prefix
-	at       int
-	inverted bool
+	prefix          netip.Prefix
+	at              [4]int
+	inverted, loose bool
 }{
-	{netip.MustParsePrefix("::/96"), 12, false},           // IPv4-compatible, RFC 4291
-	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12, false}, // IPv4-translated, RFC 2765
-	{netip.MustParsePrefix("64:ff9b::/96"), 12, false},    // NAT64, RFC 6052
-	{netip.MustParsePrefix("64:ff9b:1::/48"), 12, false},  // NAT64 within a site, RFC 8215
-	{netip.MustParsePrefix("2002::/16"), 2, false},        // 6to4, RFC 3056
-	{netip.MustParsePrefix("2001::/32"), 12, true},        // Teredo, RFC 4380
+	{prefix: netip.MustParsePrefix("::/96"), at: last},                                        // IPv4-compatible, RFC 4291
+	{prefix: netip.MustParsePrefix("::ffff:0:0:0/96"), at: last},                              // IPv4-translated, RFC 2765
+	{prefix: netip.MustParsePrefix("64:ff9b::/96"), at: last},                                 // NAT64, RFC 6052
+	{prefix: netip.MustParsePrefix("64:ff9b:1::/48"), at: last},                               // NAT64 within a site, RFC 8215:
+	{prefix: netip.MustParsePrefix("64:ff9b:1::/48"), at: [4]int{6, 7, 9, 10}, loose: true},   // of any length that RFC 6052 has
+	{prefix: netip.MustParsePrefix("64:ff9b:1::/48"), at: [4]int{7, 9, 10, 11}, loose: true},  //
+	{prefix: netip.MustParsePrefix("64:ff9b:1::/48"), at: [4]int{9, 10, 11, 12}, loose: true}, //
+	{prefix: netip.MustParsePrefix("2002::/16"), at: [4]int{2, 3, 4, 5}},                      // 6to4, RFC 3056
+	{prefix: netip.MustParsePrefix("2001::/32"), at: last, inverted: true},                    // Teredo, RFC 4380
 }
+
+// last are the last four bytes of an IPv6 address.
+var last = [4]int{12, 13, 14, 15}
 
 // refusal says what is special about addr, "" when it may be dialed.
 func refusal(addr netip.Addr, allow []netip.Prefix) string {
@@ -69,11 +77,13 @@ func refusal(addr netip.Addr, allow []netip.Prefix) string {
 		}
 		full := addr.As16()
 		var inner [4]byte
-		copy(inner[:], full[e.at:])
-		if e.inverted {
-			for i := range inner {
+		for i, at := range e.at {
+			if inner[i] = full[at]; e.inverted {
 				inner[i] = ^inner[i]
 			}
+		}
+		if e.loose && inner[0] == 0 {
+			continue
 		}
 		if what := refusal(netip.AddrFrom4(inner), allow); what != "" {
 			return what + " (as an IPv6 address)"

@@ -213,9 +213,23 @@ func TestAddresses(t *testing.T) {
 		{"::127.0.0.1", nil, true},
 		{"::ffff:0:127.0.0.1", nil, true},
 		{"64:ff9b::169.254.169.254", nil, true},
+		{"64:ff9b::7f00:1", nil, true},
 		{"64:ff9b:1::a9fe:a9fe", nil, true},
+		{"64:ff9b:1:a9fe:a9:fe00::", nil, true},  // 169.254.169.254 behind a prefix of 48 bits
+		{"64:ff9b:1:aa7f:0:1::", nil, true},      // 127.0.0.1 behind one of 56
+		{"64:ff9b:1:aabb:7f:0:100:0", nil, true}, // and of 64
+		{"64:ff9b:1::808:808", nil, false},
+		{"64:ff9b::808:808", nil, false},
 		{"2002:7f00:1::", nil, true},
+		{"2002:a9fe:a9fe::1", nil, true},
 		{"2001:0:1:2:3:4:80ff:fffe", nil, true}, // Teredo, 127.0.0.1 inverted
+		{"192.0.0.192", nil, true},
+		{"168.63.129.16", nil, true},
+		{"fd20:ce::254", nil, true},
+		{"febf::1", nil, true},
+		{"fec0::1", nil, true},
+		{"::ffff:0.0.0.0", nil, true},
+		{"::2", nil, true}, // 0.0.0.2
 		{"10.0.0.1", nil, false},
 		{"192.168.1.1", nil, false},
 		{"fd12::1", nil, false},
