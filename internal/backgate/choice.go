@@ -15,9 +15,6 @@ import (
 
 // Bounds of rotations.
 const (
-	// maxTurns is how often one request goes over from one certificate to the
-	// other: a name may stand for several machines that do not agree yet.
-	maxTurns = 3
 	// maxChoices bounds what is remembered; names may come from requests. What
 	// is not remembered begins anew with each request.
 	maxChoices = 10_000
@@ -30,6 +27,12 @@ const (
 	firstBackoff = time.Second
 	maxBackoff   = 30 * time.Second
 )
+
+// pauses come before each time that one request goes over from one certificate
+// to the other. There is more than one because a name may stand for several
+// machines, or processes, that do not agree for a while: nginx has its old ones
+// accept beside the new ones for a tenth of a second as it reloads.
+var pauses = [...]time.Duration{0, 25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond}
 
 // choice says which of two client certificates one backend is shown while a
 // rotation is under way: the previous one until the new one was let through by
@@ -289,10 +292,13 @@ func (x *exchange) confirm(again bool) error {
 // refused, or sending it twice does no harm. err is what came of it, nil for
 // an answer.
 func (x *exchange) turn(err error, again bool) bool {
-	if x.choice == nil || x.last || x.turns >= maxTurns || x.canceled.Load() || x.ctx.Err() != nil || !x.refused(err, again) {
+	if x.choice == nil || x.last || x.turns >= len(pauses) || x.canceled.Load() || x.ctx.Err() != nil || !x.refused(err, again) {
 		return false
 	}
-	next := rotation{choice: x.choice, current: !x.current, trial: x.trial, turns: x.turns + 1, last: x.sent && !refusedAlert(err)}
+	if !x.pause(pauses[x.turns]) {
+		return false
+	}
+	next := rotation{choice: x.choice, current: !x.current, trial: x.trial, turns: x.turns + 1, last: err != nil && x.sent && !refusedAlert(err)}
 	x.pool.trust.gate.countRefused(x.current)
 	x.unwatch()
 	if x.client != nil {
@@ -307,6 +313,24 @@ func (x *exchange) turn(err error, again bool) bool {
 	}
 	x.pool = p
 	return true
+}
+
+// pause waits, unless the exchange ends before.
+func (x *exchange) pause(d time.Duration) bool {
+	if d == 0 {
+		return true
+	}
+	if time.Until(x.deadline) < d {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-x.ctx.Done():
+		return false
+	}
 }
 
 // countRefused counts a refusal that the other certificate may cure.
