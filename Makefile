@@ -29,7 +29,7 @@ lint: ## gofmt, vet, staticcheck
 .PHONY: generate
 generate: ## rewrite generated tables and reference pages
 	go generate ./...
-	go test ./internal/config ./internal/gateway ./cmd/sallyport -update
+	go test ./internal/config ./internal/controls ./internal/gateway ./cmd/sallyport -update
 
 .PHONY: soak
 soak: ## run the long walks in full and keep their results in bench/results

@@ -55,19 +55,18 @@ var apiGateway5 = posture.Control{
 				on = append(on, caching, encrypted)
 			}
 		}
-		if len(plain) == 0 && len(s.keys) == 0 {
-			return r.Pass("no method caches", on...)
-		}
 		_, unsure := r.Unresolved(cluster.Path)
 		off := !unsure && !stage.CacheClusterEnabled
-		switch {
-		case len(plain) == 0 && !off:
-			return r.Pass("every method that caches encrypts what it caches", on...)
-		case off:
-			v := r.Pass("every method that caches encrypts what it caches", on...)
-			if v.Status == posture.Passed && len(plain) == 0 {
+		if len(plain) == 0 {
+			reason := "every method that caches encrypts what it caches"
+			if len(s.keys) == 0 {
+				reason = "no method caches"
+			}
+			if v := r.Pass(reason, on...); v.Status == posture.Passed || !off {
 				return v
 			}
+		}
+		if off {
 			return r.Pass("the cache cluster is off: nothing is cached", cluster).As(posture.Inferred)
 		}
 		v := r.Fail(describe(plain), plain...)
