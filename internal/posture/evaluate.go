@@ -94,37 +94,31 @@ func (e *Evaluator) All(resources iter.Seq[*Resource]) *Report {
 	all := slices.SortedStableFunc(resources, func(a, b *Resource) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Type, b.Type))
 	})
-	parts := make([][]Finding, (len(all)+batch-1)/batch)
+	// Each resource gets as many findings as controls cover its type, so every
+	// core knows where its own go.
+	starts := make([]int, len(all)+1)
+	for i, r := range all {
+		starts[i+1] = starts[i] + len(e.byType[r.Type])
+	}
+	report := &Report{Findings: make([]Finding, starts[len(all)])}
 	var (
 		next    atomic.Int64
 		workers sync.WaitGroup
 	)
-	for range min(runtime.GOMAXPROCS(0), len(parts)) {
+	for range min(runtime.GOMAXPROCS(0), (len(all)+batch-1)/batch) {
 		workers.Go(func() {
 			for {
-				n := int(next.Add(1)) - 1
-				if n >= len(parts) {
+				to := int(next.Add(batch))
+				for i := to - batch; i < min(to, len(all)); i++ {
+					e.judge(report.Findings[starts[i]:starts[i]:starts[i+1]], all[i])
+				}
+				if to >= len(all) {
 					return
 				}
-				some := all[n*batch : min((n+1)*batch, len(all))]
-				size := 0
-				for _, r := range some {
-					size += len(e.byType[r.Type])
-				}
-				part := make([]Finding, 0, size)
-				for _, r := range some {
-					part = e.judge(part, r)
-				}
-				parts[n] = part
 			}
 		})
 	}
 	workers.Wait()
-
-	report := &Report{Findings: slices.Concat(parts...)}
-	if report.Findings == nil {
-		report.Findings = []Finding{} // an empty list, not null, to those who read JSON
-	}
 	report.Summary = e.Summarize(report.Findings)
 	report.Summary.Resources = len(all)
 	for _, r := range all {
