@@ -80,7 +80,7 @@ func (p *pool) dial(ctx context.Context, deadline time.Time, h *handover) (*http
 	if err := c.HandshakeContext(handshake); err != nil {
 		raw.Close()
 		if e := handshake.Err(); e != nil {
-			return nil, e
+			return nil, stalled(ctx, e)
 		}
 		return nil, handshakeError(err)
 	}

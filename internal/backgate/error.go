@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -13,88 +12,6 @@ import (
 
 	"github.com/sallyport/sallyport/internal/httpwire"
 )
-
-// Kind is what went wrong on the way to a backend.
-type Kind uint8
-
-const (
-	// Untrusted: the chain ends in a root that is not trusted.
-	Untrusted Kind = iota + 1
-	// Incomplete: the chain ends before a root, and its issuer is not trusted.
-	Incomplete
-	// NoRoot: verification is skipped, but the chain as sent has no root.
-	NoRoot
-	Expired
-	NotYetValid
-	WrongName
-	// HandshakeRefused: version, suite or group do not match, or an alert.
-	HandshakeRefused
-	// ClientCertificate: the backend demands a client certificate, or refuses ours.
-	ClientCertificate
-	// NotTLS: what answers does not speak TLS.
-	NotTLS
-	// RefusedAddress: the name resolves to addresses that may not be dialed.
-	RefusedAddress
-	// InvalidAddress: the integration's URI, or a header, cannot be sent.
-	InvalidAddress
-	// NoTarget: what the VPC link leads to is not there, or has no address.
-	NoTarget
-	// Dial: no connection: name not found, refused, unreachable, no answer in time.
-	Dial
-	// Closed: the connection ended before the answer was complete.
-	Closed
-	// Timeout: the integration's own timeout passed.
-	Timeout
-	// Protocol: the answer is not HTTP, or exceeds a limit.
-	Protocol
-	// Canceled: the client went away.
-	Canceled
-)
-
-const (
-	configurationError = "Execution failed due to configuration error: "
-	pathBuilding       = configurationError + "PKIX path building failed: sun.security.provider.certpath.SunCertPathBuilderException: unable to find valid certification path to requested target"
-	pathValidation     = configurationError + "PKIX path validation failed: java.security.cert.CertPathValidatorException: validity check failed"
-	networkError       = "Execution failed due to a network error communicating with endpoint"
-)
-
-// kinds say how each kind is called here and what AWS says in the execution
-// log and $context.integration.error. "%h" stands for the host, "%s" for the
-// peer's subject, "%d" for the error's detail.
-// Sources: re:Post, SSL certificate with backend integration (path building and
-// validation); observed (host name, network, timeout, address); the texts of
-// HandshakeRefused, ClientCertificate and NotTLS are Java's own, inferred.
-var kinds = [...]struct{ name, text string }{
-	Untrusted:         {"untrusted certificate", pathBuilding},
-	Incomplete:        {"incomplete certificate chain", pathBuilding},
-	NoRoot:            {"no root in the certificate chain", pathBuilding},
-	Expired:           {"expired certificate", pathValidation},
-	NotYetValid:       {"certificate not yet valid", pathValidation},
-	WrongName:         {"certificate for another name", configurationError + "Host name '%h' does not match the certificate subject provided by the peer (%s)"},
-	HandshakeRefused:  {"handshake refused", configurationError + "Received fatal alert: %d"},
-	ClientCertificate: {"client certificate refused", configurationError + "Received fatal alert: %d"},
-	NotTLS:            {"not TLS", configurationError + "Unsupported or unrecognized SSL message"},
-	RefusedAddress:    {"refused address", configurationError + "Invalid endpoint address"},
-	InvalidAddress:    {"invalid address", configurationError + "Invalid endpoint address"},
-	NoTarget:          {"no target", configurationError + "There was an internal error while executing your request"},
-	Dial:              {"no connection", networkError},
-	Closed:            {"connection closed", networkError + ": Connection is closed"},
-	Timeout:           {"timeout", "Execution failed due to a timeout error"},
-	Protocol:          {"protocol error", networkError},
-	Canceled:          {"client gone", networkError},
-}
-
-// String names the kind in a few words.
-func (k Kind) String() string {
-	if int(k) < len(kinds) && kinds[k].name != "" {
-		return kinds[k].name
-	}
-	return fmt.Sprintf("Kind(%d)", uint8(k))
-}
-
-// Certificate reports whether k is a fault of TLS or of its configuration,
-// which AWS answers with 500, not with 504.
-func (k Kind) Certificate() bool { return k >= Untrusted && k <= NoTarget }
 
 // Error says why a backend could not be asked. Only the members that its kind
 // has are set.
@@ -105,7 +22,13 @@ type Error struct {
 	Subject string // of the certificate presented
 	Detail  string // alert by its RFC name; what is special about an address; the target
 	Cause   error
+
+	reason  reason  // zero: the kind says all that is known
+	finding finding // about a chain
 }
+
+// maxCause is where the text of a cause is cut, in bytes.
+const maxCause = 512
 
 func (e *Error) Error() string {
 	var b strings.Builder
@@ -120,7 +43,7 @@ func (e *Error) Error() string {
 		}
 	}
 	if e.Cause != nil {
-		b.WriteString(": " + e.Cause.Error())
+		b.WriteString(": " + cut(e.Cause.Error(), maxCause)) // crypto/x509 lists all names of a certificate
 	}
 	return b.String()
 }
@@ -129,7 +52,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 // Text is what AWS writes for this error, in $context.integration.error too.
 func (e *Error) Text() string {
-	return strings.NewReplacer("%h", hostname(e.Host), "%s", e.Subject, "%d", e.Detail).Replace(kinds[e.Kind].text)
+	return strings.NewReplacer("{host}", hostname(e.Host), "{peer}", e.Subject, "{detail}", e.Detail).Replace(kinds[e.Kind].text)
 }
 
 // hostname cuts the port off.
@@ -174,7 +97,34 @@ func alertError(err error) *Error {
 	if clientCertificateAlerts[name] {
 		kind = ClientCertificate
 	}
-	return &Error{Kind: kind, Detail: name, Cause: err}
+	e := &Error{Kind: kind, Detail: name, Cause: err}
+	switch name {
+	case "protocol_version":
+		e.reason = oldVersion
+	case "handshake_failure", "insufficient_security":
+		e.reason = nothingInCommon
+	case "unrecognized_name":
+		e.reason = unknownName
+	case "certificate_required":
+		e.reason = certificateRequired
+	}
+	return e
+}
+
+// localFaults are what crypto/tls says when it ends a handshake itself, by its
+// texts, for it has no types for them. A test pins each.
+var localFaults = []struct {
+	text   string
+	kind   Kind
+	reason reason
+	detail string // the alert it sends
+}{
+	{"failed to parse certificate from server", Unusable, unreadable, "decode_error"},
+	{"RSA key larger than", Unusable, keyTooLarge, "bad_certificate"},
+	{"unsupported type of public key", Unusable, keyType, "unsupported_certificate"},
+	{"handshake message of length", HandshakeRefused, messageTooLarge, "internal_error"},
+	{"protocol version", HandshakeRefused, oldVersion, "protocol_version"},
+	{"", HandshakeRefused, brokenHandshake, "handshake_failure"},
 }
 
 // handshakeError types what ended a handshake.
@@ -188,20 +138,54 @@ func handshakeError(err error) error {
 	}
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) {
-		return &Error{Kind: NotTLS, Cause: err}
+		e := &Error{Kind: NotTLS, Cause: err}
+		if string(record.RecordHeader[:]) == "HTTP/" {
+			e.reason = plainHTTP
+		}
+		return e
 	}
 	var op *net.OpError
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &certificate):
-		return &Error{Kind: Untrusted, Cause: err}
+		return &Error{Kind: Untrusted, reason: noPath, Cause: err}
 	case errors.As(err, &op) && op.Op != "local error" || isEOF(err):
-		return &Error{Kind: Closed, Cause: err}
-	case strings.Contains(err.Error(), "version"):
-		return &Error{Kind: HandshakeRefused, Detail: "protocol_version", Cause: err}
+		return &Error{Kind: Closed, reason: closedInHandshake, Cause: err}
 	}
-	// crypto/tls refused what the backend chose or sent.
-	return &Error{Kind: HandshakeRefused, Detail: "handshake_failure", Cause: err}
+	text := err.Error()
+	for _, f := range localFaults {
+		if strings.Contains(text, f.text) {
+			return &Error{Kind: f.kind, reason: f.reason, Detail: f.detail, Cause: err}
+		}
+	}
+	return &Error{Kind: HandshakeRefused, Cause: err} // not reached: the last row fits all
+}
+
+// askedFor makes an alert in a handshake in which the backend asked for a client
+// certificate one about that certificate: before TLS 1.3 there is no alert that
+// says so.
+func askedFor(err error, asked, shown bool) error {
+	var e *Error
+	if !asked || !errors.As(err, &e) {
+		return err
+	}
+	switch {
+	case e.Kind == HandshakeRefused && e.Detail == "handshake_failure" && e.reason != brokenHandshake:
+		e.Kind, e.reason = ClientCertificate, certificateRefused
+	}
+	if e.Kind == ClientCertificate && !shown {
+		e.reason = certificateRequired
+	}
+	return err
+}
+
+// stalled types a handshake that ran out of time: its own, not that of the
+// whole exchange, whose context ctx is.
+func stalled(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return &Error{Kind: Timeout, reason: stalledHandshake, Cause: err}
 }
 
 // fault types what ended the exchange.
@@ -218,8 +202,16 @@ func (x *exchange) fault(err error) *Error {
 		e = &Error{Kind: Timeout, Cause: err}
 	case errors.As(err, &body), canceled, errors.Is(err, context.Canceled):
 		e = &Error{Kind: Canceled, Cause: err}
-	case errors.As(err, &dns), errors.As(err, &op) && op.Op == "dial":
+	case errors.As(err, &dns):
+		e = &Error{Kind: Dial, reason: unknownHost, Cause: err}
+	case errors.As(err, &op) && op.Op == "dial":
 		e = &Error{Kind: Dial, Cause: err}
+		switch {
+		case errors.Is(err, syscall.ECONNREFUSED):
+			e.reason = connectionRefused
+		case op.Timeout():
+			e.reason = noAnswer
+		}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		e = &Error{Kind: Timeout, Cause: err}
 	case errors.Is(err, httpwire.ErrRequest):

@@ -54,6 +54,17 @@ var gatewayResponses = [...]struct {
 	unsupportedMediaType:       {"UNSUPPORTED_MEDIA_TYPE", 415, "Unsupported Media Type", "BadRequestException", "message", true},
 }
 
+// responseNamed is the response type that AWS calls so, DEFAULT_5XX if there is
+// none.
+func responseNamed(name string) responseType {
+	for kind := range gatewayResponses {
+		if gatewayResponses[kind].name == name {
+			return responseType(kind)
+		}
+	}
+	return default5XX
+}
+
 // fault is what ends a request early.
 type fault struct {
 	kind    responseType

@@ -83,14 +83,7 @@ func (e *exchange) backendFault(err error) *fault {
 		e.p.log.warn("backend failed", e.stage.API+"/"+e.stage.Name+" "+failed.Host+" "+failed.Kind.String(),
 			"api", e.stage.API, "stage", e.stage.Name, "backend", failed.Host, "kind", failed.Kind.String(), "request_id", e.requestID, "err", failed)
 	}
-	kind := integrationFailure
-	switch {
-	case failed.Kind.Certificate():
-		kind = default5XX // as observed, not API_CONFIGURATION_ERROR
-	case failed.Kind == backgate.Timeout:
-		kind = integrationTimeout
-	}
-	return newFault(kind, failed.Error())
+	return newFault(responseNamed(failed.Kind.Answer().ResponseType), failed.Error())
 }
 
 // shortAnswer is the longest body in bytes that is read before it is answered.
