@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"internal/store/storetest":               {"internal/store"},
 	"internal/store":                         {},
 	"internal/controls":                      {"internal/posture", "tlspolicy"},
+	"internal/account":                       {"internal/posture"},
 	"internal/posture":                       {}, // templates are judged without a gateway: no store, no snapshot
 	"internal/awsapi":                        {},
 	"internal/awsapi/gen":                    {},
