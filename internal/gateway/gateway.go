@@ -66,6 +66,7 @@ type Gateway struct {
 	log         *slog.Logger
 	prepare     func(context.Context, Runtime) error
 	tellReady   func(Runtime)
+	now         func() time.Time
 	ca          *pki.CA
 	store       *bolt.Store
 	compiler    *snapshot.Compiler
@@ -91,7 +92,7 @@ func Open(ctx context.Context, o Options) (g *Gateway, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	g = &Gateway{log: o.Log, prepare: o.Prepare, tellReady: o.Ready, roots: o.Roots, config: c}
+	g = &Gateway{log: o.Log, now: o.Now, prepare: o.Prepare, tellReady: o.Ready, roots: o.Roots, config: c}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Close())
@@ -148,6 +149,7 @@ func Open(ctx context.Context, o Options) (g *Gateway, err error) {
 	}); err != nil {
 		return g, err
 	}
+	g.metrics.ClientCertificateExpiry(func() map[string]time.Time { return expiries(g.compiler.Current().ClientCertificates()) })
 	if err := g.listen(); err != nil {
 		return g, err
 	}
@@ -307,6 +309,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 	})
 	parts.Go(func() { g.renewDaily(ctx) })
+	parts.Go(func() { g.watchExpiry(ctx) })
 	if err := g.becomeReady(ctx); err != nil && ctx.Err() == nil {
 		stop(err)
 	}
