@@ -41,6 +41,7 @@ type ClientSocket struct {
 	queued   bool   // what is corked leaves with the next read
 	question []byte // what tryAsk has still to write
 	asked    bool   // tryAsk has written
+	met      bool   // it wrote before on this connection
 	broken   error  // of a queued write
 
 	in   *[]byte // of clientBuffers; nil while nothing is read

@@ -28,7 +28,10 @@ func (s *ClientSocket) read(fd uintptr) bool {
 }
 
 // ask writes the question and has the caller wait; called again, it reads. What
-// it cannot write it leaves to the caller.
+// it cannot write it leaves to the caller. It reads at once after the first
+// question of a connection: what a backend of TLS 1.3 has to say of the
+// handshake, such as that it refuses the client's certificate, may have come
+// just before the poller was armed, and then nothing else would wake the caller.
 func (s *ClientSocket) ask(fd uintptr) bool {
 	for !s.asked {
 		n, err := syscall.Write(int(fd), s.question)
@@ -45,7 +48,10 @@ func (s *ClientSocket) ask(fd uintptr) bool {
 			return true
 		}
 		s.asked = true
-		return false
+		if s.met {
+			return false
+		}
+		s.met = true
 	}
 	s.gotErr = nil
 	s.read(fd)
