@@ -107,7 +107,7 @@ func TestScan(t *testing.T) {
 	want := map[string]string{ // id to what is not known of it
 		"arn:aws-cn:apigateway:cn-north-1::/restapis/a1/stages/prod":        "",
 		"arn:aws-cn:apigateway:cn-north-1::/restapis/b2/stages/*":           "apigateway:GetStages: denied (AccessDeniedException): no",
-		"arn:aws-cn:apigateway:cn-north-1::/domainnames/%2A.example.com":    "",
+		"arn:aws-cn:apigateway:cn-north-1::/domainnames/*.example.com":      "",
 		"arn:aws-cn:apigateway:cn-north-1::/domainnames/broken.example.com": "",
 		"arn:aws-cn:apigateway:cn-north-1::/apis/h1/stages/$default":        "",
 		"arn:aws-cn:apigateway:cn-north-1::/apis/h1/routes/r1":              "",
@@ -122,7 +122,7 @@ func TestScan(t *testing.T) {
 		}
 		delete(want, r.ID)
 		switch {
-		case strings.HasSuffix(r.ID, "%2A.example.com") && len(r.Related) != 1:
+		case strings.HasSuffix(r.ID, "/*.example.com") && len(r.Related) != 1:
 			t.Error("the HTTP API that is mapped is not found")
 		case strings.HasSuffix(r.ID, "broken.example.com") && r.Unknown["mappings"] == "":
 			t.Error("mappings that could not be read are not unknown")

@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -133,8 +132,7 @@ func (r *region) restStages(ctx context.Context, api *types.RestApi) {
 // whether its policy can be changed.
 func (r *region) domainName(ctx context.Context, d *types.DomainName) {
 	name := aws.ToString(d.DomainName)
-	// A domain name is a segment of the ARN's path.
-	res := r.resource(posture.TypeDomainName, r.arn("/domainnames/"+url.PathEscape(name)), d)
+	res := r.resource(posture.TypeDomainName, r.arn("/domainnames/"+name), d)
 	if arn := aws.ToString(d.DomainNameArn); arn != "" && slices.Contains(endpointTypes(d), types.EndpointTypePrivate) {
 		res.ID = arn // a private one has an id beside its name
 	}
