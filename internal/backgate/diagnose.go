@@ -15,6 +15,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/tlspolicy"
 )
 
 // Bounds of a diagnosis: a stranger's certificate may hold thousands of names.
@@ -213,10 +215,10 @@ func (l *look) config(c *tls.Config) *tls.Config {
 // agreed notes what the handshake agreed on.
 func (l *look) agreed() {
 	cs, d := &l.state, l.diagnosis
-	d.Version = tls.VersionName(cs.Version)
-	d.Suite = tls.CipherSuiteName(cs.CipherSuite)
+	d.Version = tlspolicy.VersionName(cs.Version) // the names that policies and logs have
+	d.Suite = tlspolicy.SuiteName(cs.CipherSuite)
 	if cs.CurveID != 0 {
-		d.Group = cs.CurveID.String()
+		d.Group = tlspolicy.GroupName(cs.CurveID)
 	}
 }
 
