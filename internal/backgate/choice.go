@@ -265,21 +265,24 @@ func (x *exchange) chosen(p *pool) (*pool, error) {
 }
 
 // confirm waits on a new connection, where that is worth it, until the backend
-// has judged the certificate. What can be sent again need not wait: all others
+// has judged the certificate. What may be sent twice need not wait: all others
 // would be lost to a backend that refuses and resets the connection, since a
-// reset does not say whether the request was read.
+// reset does not say whether the request was read. A body that cannot be sent
+// twice follows its head after one more wait, for a backend that judges then.
 func (x *exchange) confirm(again bool) error {
 	s := x.shown
-	if s == nil || !s.asked || again {
+	if s == nil || again || !s.asked && !s.resumed {
 		return nil
 	}
-	wait := silence
-	if x.call.Replayable() {
-		if x.current && x.choice.state.Load() == showsCurrent {
-			return nil // as without a rotation, but that an alert is still believed
-		}
-		// For those whose body is at hand an alert may come later, too.
-		wait = min(silence, grace+3*s.took)
+	if x.current && x.choice.state.Load() == showsCurrent && x.call.Replayable() {
+		return nil // as without a rotation, but that an alert is still believed
+	}
+	// A backend far away, or under load, takes longer for its verdict as it did
+	// for the handshake.
+	wait := min(silence, grace+3*s.took)
+	x.call.Hold(wait)
+	if !s.asked {
+		return nil
 	}
 	err := s.confirm(x.client, wait, x.deadline)
 	x.client.SetDeadline(x.deadline)
@@ -350,13 +353,13 @@ func (x *exchange) refused(err error, again bool) bool {
 	case s == nil || !s.asked && !s.resumed:
 		return false // a kept connection was accepted
 	case err == nil:
-		return x.call.Replayable() && refusalPage(x.call.Status(), x.call.Ahead())
+		return refusalPage(x.call.Status(), x.call.Ahead()) && (x.call.Replayable() || x.call.Recall())
 	case !x.sent:
 		return handshakeRefused(err)
 	case x.call.Begun():
 		return false
 	case refusedAlert(err):
-		return x.call.Replayable()
+		return x.call.Replayable() || x.call.Recall()
 	}
 	return again && broken(err)
 }

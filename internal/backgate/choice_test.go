@@ -314,7 +314,7 @@ func TestRotationOnOthersServers(t *testing.T) {
 			phase := func(what string, r Request) {
 				t.Helper()
 				for n := range 30 {
-					kind := n % 3 // what can be sent again
+					kind := n % len(bodies)
 					if err := send(g, host, kind, fmt.Sprint(n), r); err != nil {
 						t.Fatalf("%s: %v", what, err)
 					}

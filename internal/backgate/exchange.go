@@ -205,6 +205,7 @@ func (x *exchange) do(g *Gate, r *Request) error {
 		x.client.Abort()
 		x.client = nil
 	}
+	x.call.Release()
 	if x.choice != nil && (x.shown != nil || x.turns > 0) && !refusalPage(x.call.Status(), x.call.Ahead()) {
 		x.choice.answered(x.current, x.turns > 0)
 	}

@@ -88,6 +88,9 @@ type Call struct {
 	sent     chan struct{} // the sender is done
 	send     func()        // sends the body
 	sending  bool
+	hold     time.Duration
+	holding  atomic.Int32
+	release  chan struct{} // ends the sender's hold
 
 	buf    []byte // the head, and what came with it
 	other  []byte // holds the head instead, when it left no room for the body
@@ -109,6 +112,14 @@ const (
 	sendDone
 	sendFailed // the body could not be read
 	sendBroken // the backend takes no more
+)
+
+// What becomes of a body that is held back.
+const (
+	holdNone int32 = iota
+	holdWaits
+	holdOver
+	holdRecalled // nothing of it was read
 )
 
 // Encode makes r the call's request. A short body is read. It returns
@@ -171,7 +182,7 @@ func (c *Call) Encode(r *ClientRequest) error {
 	if r.Method == "HEAD" {
 		c.method = "HEAD"
 	}
-	c.body, c.length, c.trailer = nil, r.ContentLength, r.Trailer
+	c.body, c.length, c.trailer, c.hold = nil, r.ContentLength, r.Trailer, 0
 	switch {
 	case chunked:
 		c.body = r.Body
@@ -243,6 +254,44 @@ func (c *Call) Bodyless() bool { return c.body == nil && c.length == 0 }
 // it can be sent more than once.
 func (c *Call) Replayable() bool { return c.body == nil }
 
+// Hold has the next Send keep a body that is not short back, once the head is
+// sent: for d, unless the backend asks for it or Release is called before.
+func (c *Call) Hold(d time.Duration) { c.hold = d }
+
+// Release ends a hold: the body follows.
+func (c *Call) Release() {
+	if c.holding.CompareAndSwap(holdWaits, holdOver) {
+		c.release <- struct{}{}
+	}
+}
+
+// Recall ends a hold, too, but the body does not follow: if it returns true,
+// nothing of it was read, and the call can be sent again.
+func (c *Call) Recall() bool {
+	if !c.holding.CompareAndSwap(holdWaits, holdRecalled) {
+		return false
+	}
+	c.release <- struct{}{}
+	<-c.sent
+	c.sending = false
+	return true
+}
+
+// held is the sender's wait; it reports whether the body shall follow.
+func (c *Call) held() bool {
+	timer := time.NewTimer(c.hold)
+	defer timer.Stop()
+	select {
+	case <-c.release:
+	case <-timer.C:
+		if c.holding.CompareAndSwap(holdWaits, holdOver) {
+			return true
+		}
+		<-c.release
+	}
+	return c.holding.Load() == holdOver
+}
+
 // Send gives the request to a client, which the call uses from here on: it goes
 // out with ReadHead. With a body that is not short a goroutine of its own sends
 // it, until Stop: the backend may answer before it has read everything. A fault of a write is not returned:
@@ -256,8 +305,16 @@ func (c *Call) Send(client *Client) {
 		return
 	}
 	if c.send == nil {
-		c.sent = make(chan struct{}, 1)
+		c.sent, c.release = make(chan struct{}, 1), make(chan struct{}, 1)
 		c.send = c.sendBody
+	}
+	select {
+	case <-c.release: // of a sender that did not come so far
+	default:
+	}
+	c.holding.Store(holdNone)
+	if c.hold > 0 {
+		c.holding.Store(holdWaits)
 	}
 	c.writeOK = true
 	c.progress.Store(sendRuns)
@@ -271,7 +328,7 @@ var bodyBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return 
 func (c *Call) sendBody() {
 	if err := c.client.write(c.out); err != nil {
 		c.progress.Store(sendBroken)
-	} else {
+	} else if c.hold == 0 || c.held() {
 		buf := bodyBuffers.Get().(*[]byte)
 		c.progress.Store(c.sendPieces(*buf))
 		bodyBuffers.Put(buf)
@@ -365,7 +422,9 @@ func (c *Call) ReadHead(inform func(status int, h Header)) error {
 				if h.length > 0 {
 					return &ResponseError{"interim response with a body"}
 				}
-				if inform != nil && h.status != 100 {
+				if h.status == 100 {
+					c.Release()
+				} else if inform != nil {
 					h.header = AppendEndToEnd(h.header[:0], h.header)
 					inform(h.status, h.header)
 				}
@@ -603,7 +662,7 @@ func (c *Call) Reusable() bool {
 // returns. It waits for a read of the body that does not return; a client that
 // is still in use must be closed before (Abort).
 func (c *Call) Stop() {
-	if c.sending {
+	if c.sending && !c.Recall() {
 		<-c.sent
 		c.sending = false
 	}
