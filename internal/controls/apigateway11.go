@@ -19,7 +19,7 @@ var apiGateway11 = posture.Control{
 	ID:    "APIGateway.11",
 	Title: "API Gateway domain names should use recommended security policies",
 	Description: "A custom domain name passes when its security policy is on AWS's list. Every other policy fails, TLS_1_2 with them, which is the default of " +
-		"every new domain name, and four enhanced policies whose names promise more. The default endpoint of an API has a policy of its own, which no control looks at.",
+		"every new domain name, and five enhanced policies whose names promise more. The default endpoint of an API has a policy of its own, which no control looks at.",
 	Why: "The policy decides which versions and suites a client may negotiate. What it permits, someone between the client and the gateway can try to make them use, " +
 		"and what was exchanged without forward secrecy can be read later by whoever comes by the key.",
 	Fix: "Replace `/securityPolicy` and `/endpointAccessMode` in one request, with a policy of the list for the domain name's endpoint type and the mode BASIC; " +

@@ -198,7 +198,7 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s: severity, standards, sources or check is missing", c.ID)
 		}
 		for _, r := range c.Resources {
-			if !slices.ContainsFunc(posture.Types, func(t posture.Type) bool { return t.Name == r }) {
+			if _, ok := posture.LookupType(r); !ok {
 				t.Errorf("%s covers %s, which is not a type", c.ID, r)
 			}
 		}

@@ -118,7 +118,15 @@ func (c *Control) Judge(r *Resource, p *Params) (v Verdict) {
 			return Verdict{Status: NotApplicable, Reason: why}
 		}
 	}
-	return c.Check(r, p)
+	v = c.Check(r, p)
+	if len(r.Remarks) > 0 {
+		for _, m := range v.Members {
+			if at, ok := covering(r.Remarks, m.Path); ok && !slices.Contains(v.Notes, r.Remarks[at]) {
+				v = v.Note("%s", r.Remarks[at])
+			}
+		}
+	}
+	return v
 }
 
 // On makes a check of one that takes the document as *T. A resource whose

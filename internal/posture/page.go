@@ -42,7 +42,13 @@ func (c *Control) Explain() string {
 	}
 	row("severity", string(c.Severity))
 	row("category", c.Category)
-	row("resource types", quoted(c.Resources))
+	types := quoted(c.Resources)
+	for _, name := range c.Resources {
+		if t, _ := LookupType(name); t.TemplateOnly {
+			types += "; `" + name + "` in templates only"
+		}
+	}
+	row("resource types", types)
 	rule := "`" + c.ConfigRule.Name + "`"
 	if c.ConfigRule.Identifier == "" {
 		rule += ", Security Hub's own"

@@ -83,6 +83,15 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s: %s: %s; want %s: ...%s...", c.name, v.Status, v.Reason, c.want, c.reason)
 		}
 	}
+	p, err := things.Params(nil, "", "", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := of("bad")
+	r.Remarks = map[string]string{"word": "100% of them are", "other": "not of this verdict"}
+	if v := things.Judge(r, p); !slices.Equal(v.Notes, []string{"100% of them are"}) {
+		t.Errorf("notes %q, want the remark on the member", v.Notes)
+	}
 	if v := others.Judge(&Resource{Type: "Other", Doc: 1}, &Params{}); v.Status != Unknown {
 		t.Errorf("a control that says nothing: %s", v.Status)
 	}

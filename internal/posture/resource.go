@@ -62,6 +62,11 @@ type Resource struct {
 	// sources leave it empty: the service answers with every member.
 	Absent map[string]bool
 
+	// Remarks are what the source knows about members and a reader of a
+	// verdict that rests on them must know as well: that AWS::Serverless::Api
+	// has no such property. Paths are as in Unknown.
+	Remarks map[string]string
+
 	Tags map[string]string
 
 	// Location is FILE:LINE, of templates.
@@ -86,6 +91,10 @@ type Type struct {
 	CloudFormation string // as templates write it
 	ASFF           string // Resources[].Type of a finding
 	Doc            string // the SDK's type that Resource.Doc points to
+
+	// TemplateOnly types are no resources of their own in an account: AWS
+	// does not list them in a control's scope.
+	TemplateOnly bool
 }
 
 // Types are the types that some control judges.
@@ -94,14 +103,24 @@ type Type struct {
 // names of routes, integrations and domain names follow the pattern of their
 // siblings; AWS publishes no sample.
 var Types = []Type{
-	{TypeStage, "AWS::ApiGateway::Stage", "AwsApiGatewayStage", "apigateway.Stage"},
-	{TypeStageV2, "AWS::ApiGatewayV2::Stage", "AwsApiGatewayV2Stage", "apigatewayv2.Stage"},
-	{TypeRoute, "AWS::ApiGatewayV2::Route", "AwsApiGatewayV2Route", "apigatewayv2.Route"},
-	{TypeIntegration, "AWS::ApiGatewayV2::Integration", "AwsApiGatewayV2Integration", "apigatewayv2.Integration"},
-	{TypeDomainName, "AWS::ApiGateway::DomainName", "AwsApiGatewayDomainName", "apigateway.DomainName"},
-	{TypeDomainNameV2, "AWS::ApiGatewayV2::DomainName", "AwsApiGatewayV2DomainName", "apigatewayv2.DomainName"},
-	{TypeSearchDomain, "AWS::OpenSearchService::Domain", "AwsOpenSearchServiceDomain", "opensearch.DomainStatus"},
-	{TypeCertificate, "AWS::CertificateManager::Certificate", "AwsCertificateManagerCertificate", "acm.CertificateDetail"},
+	{Name: TypeStage, CloudFormation: "AWS::ApiGateway::Stage", ASFF: "AwsApiGatewayStage", Doc: "apigateway.Stage"},
+	{Name: TypeStageV2, CloudFormation: "AWS::ApiGatewayV2::Stage", ASFF: "AwsApiGatewayV2Stage", Doc: "apigatewayv2.Stage"},
+	{Name: TypeRoute, CloudFormation: "AWS::ApiGatewayV2::Route", ASFF: "AwsApiGatewayV2Route", Doc: "apigatewayv2.Route"},
+	{Name: TypeIntegration, CloudFormation: "AWS::ApiGatewayV2::Integration", ASFF: "AwsApiGatewayV2Integration", Doc: "apigatewayv2.Integration"},
+	{Name: TypeDomainName, CloudFormation: "AWS::ApiGateway::DomainName", ASFF: "AwsApiGatewayDomainName", Doc: "apigateway.DomainName"},
+	{Name: TypeDomainNameV2, CloudFormation: "AWS::ApiGatewayV2::DomainName", ASFF: "AwsApiGatewayV2DomainName", Doc: "apigatewayv2.DomainName", TemplateOnly: true},
+	{Name: TypeSearchDomain, CloudFormation: "AWS::OpenSearchService::Domain", ASFF: "AwsOpenSearchServiceDomain", Doc: "opensearch.DomainStatus"},
+	{Name: TypeCertificate, CloudFormation: "AWS::CertificateManager::Certificate", ASFF: "AwsCertificateManagerCertificate", Doc: "acm.CertificateDetail"},
+}
+
+// LookupType finds a type by its name.
+func LookupType(name string) (Type, bool) {
+	for _, t := range Types {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return Type{}, false
 }
 
 // Entry is the path of a member of a map's entry: methodSettings[*/*].loggingLevel.
