@@ -2,8 +2,14 @@ package backgate
 
 import (
 	"context"
+	"crypto/tls"
+	"strings"
+	"sync"
 	"time"
 )
+
+// maxHandshakes of one Readiness run at a time.
+const maxHandshakes = 4
 
 // State is what became of a client certificate that a backend was shown.
 type State string
@@ -37,6 +43,52 @@ type Acceptance struct {
 // as far as a handshake tells.
 func (a Acceptance) LetThrough() bool { return a.State == Accepted || a.State == NotAsked }
 
+// Readiness shakes hands with a backend once for each certificate, nil for none,
+// and says whether it lets a caller with it in. The inspection's own certificate
+// does not count, and its timeout bounds each handshake. No byte of a request is
+// sent, no session resumed, and no connection kept. Safe for concurrent use.
+//
+// Servers judge at three points: in the handshake (TLS 1.2), right after it (TLS
+// 1.3), for which half a second is left, or as the first request comes (nginx),
+// which is not found out here.
+func (g *Gate) Readiness(ctx context.Context, in Inspection, certificates ...*tls.Certificate) []Acceptance {
+	all := make([]Acceptance, len(certificates))
+	turns := make(chan struct{}, maxHandshakes)
+	var done sync.WaitGroup
+	for i, c := range certificates {
+		turns <- struct{}{}
+		done.Go(func() {
+			defer func() { <-turns }()
+			all[i] = g.ready(ctx, &in, c)
+		})
+	}
+	done.Wait()
+	return all
+}
+
+func (g *Gate) ready(ctx context.Context, in *Inspection, c *tls.Certificate) Acceptance {
+	if in.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, in.Timeout)
+		defer cancel()
+	}
+	switch {
+	case in.Scheme == "http":
+		return Acceptance{State: NotAsked, Reason: "http has no TLS: whoever reaches the backend is let in"}
+	case in.Scheme != "https":
+		return unreachable(ctx, in.Host, &Error{Kind: InvalidAddress, Cause: errScheme})
+	case in.ServerName != "" && !validAuthority(in.ServerName):
+		return unreachable(ctx, in.Host, &Error{Kind: InvalidAddress, Cause: errAuthority})
+	}
+	k := key{host: in.Host, target: in.Target, secure: true, skip: in.InsecureSkipVerification, certificate: c}
+	return g.trust.Load().try(ctx, k, in.ServerName)
+}
+
+func unreachable(ctx context.Context, host string, err error) Acceptance {
+	e := (&exchange{host: host, ctx: ctx}).fault(err)
+	return Acceptance{State: Unreachable, Verdict: e.Kind.String(), Reason: cut(e.Error(), maxWhy)}
+}
+
 // try shakes hands with a backend under a key's certificate and finds out
 // whether it lets it through. name is verified in place of the key's host,
 // unless it is "". No byte of a request is sent.
@@ -46,7 +98,9 @@ func (t *trust) try(ctx context.Context, k key, name string) Acceptance {
 	if err == nil {
 		p := t.newPool(k) // of its own: nothing is resumed, nothing kept
 		if name != "" {
-			p.tls.ServerName, p.tls.VerifyConnection = name, t.verifier(name, k.skip)
+			host, _ := splitAuthority(name)
+			p.tls.ServerName = strings.TrimSuffix(host, ".")
+			p.tls.VerifyConnection = t.verifier(p.tls.ServerName, k.skip)
 		}
 		err = p.shake(ctx, h)
 	}
@@ -61,8 +115,7 @@ func (t *trust) try(ctx context.Context, k key, name string) Acceptance {
 		}
 		return Acceptance{State: Refused, Reason: "the backend asks for a client certificate and then ends the connection without an alert"}
 	}
-	e := (&exchange{host: k.host, ctx: ctx}).fault(err)
-	return Acceptance{State: Unreachable, Verdict: e.Kind.String(), Reason: e.Error()}
+	return unreachable(ctx, k.host, err)
 }
 
 // shake makes a connection that h watches, and ends it when the backend has
