@@ -120,7 +120,7 @@ type reason uint8
 // better is known.
 const (
 	privateRoot reason = iota + 1
-	selfSigned
+	selfSignedLeaf
 	otherSignature
 	notForServers
 	notAnAuthority
@@ -190,7 +190,7 @@ var reasons = [...]struct {
 	privateRoot: {Untrusted, "root not trusted",
 		"the chain ends in the root {subject}, which is none of those that the gateway trusts",
 		"get that root from whoever runs it and add it with --trust-bundle, or have the backend use a certificate of a public authority; tlsConfig.insecureSkipVerification on the integration drops this check alone"},
-	selfSigned: {Untrusted, "self-signed",
+	selfSignedLeaf: {Untrusted, "self-signed",
 		"the backend's certificate, {subject}, is signed by itself: nobody vouches for it",
 		"have the backend use a certificate of a public authority or of your own, or add this very certificate with --trust-bundle; tlsConfig.insecureSkipVerification on the integration drops this check alone"},
 	otherSignature: {Untrusted, "signature does not fit",
@@ -200,7 +200,7 @@ var reasons = [...]struct {
 		"{subject}, or an authority above it, has an extended key usage without serverAuth: it does not prove a server",
 		"issue the certificate again with extendedKeyUsage serverAuth, or without that extension"},
 	notAnAuthority: {Untrusted, "not an authority",
-		"{subject} signed the certificate before it, but may not: it lacks basicConstraints CA:TRUE",
+		"{subject} signed the certificate before it, but may not: it lacks basicConstraints CA:TRUE, or its keyUsage lacks keyCertSign",
 		"have the certificate issued by an authority; a server's certificate cannot issue others"},
 	pathTooLong: {Untrusted, "too many authorities below",
 		"{subject} allows fewer authorities below it (basicConstraints pathlen) than the chain has",

@@ -2,191 +2,360 @@ package backgate
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 )
 
-// maxChain bounds the certificates that a backend may send.
-const maxChain = 20
+// Bounds of what is believed or looked at.
+const (
+	// maxChain bounds the certificates that a backend may send.
+	maxChain = 20
+	// maxTrailChecks bounds the signatures that are checked only to find better
+	// words for a refusal. crypto/x509 itself stops at 100.
+	maxTrailChecks = 40
+	// maxInstants bounds the times at which a path is sought only to learn that
+	// a root's dates are what is wrong.
+	maxInstants = 4
+	// minRSA is the smallest RSA key in bits that proves anything, as in Java and
+	// crypto/rsa. crypto/tls bounds keys from above: 8192.
+	minRSA = 1024
+)
 
 // verify judges the chain that a backend presents for host: first the way to a
 // root, then dates, then the name, which is the order in which AWS names
-// faults. skip accepts any root that the chain brings along itself: the last
-// certificate is self-signed and either the leaf or a CA allowed to sign
-// certificates. Nothing else is dropped. It returns an *Error.
+// faults. skip accepts any root that the chain brings along itself: one that is
+// self-signed and either the leaf or a CA allowed to sign certificates. Nothing
+// else is dropped. It returns an *Error. Revocation is not checked.
 // Source: re:Post, SSL certificate with backend integration; developer guide,
-// tlsConfig.insecureSkipVerification.
+// tlsConfig.insecureSkipVerification; the rule for skip is inferred.
 func verify(certs []*x509.Certificate, host string, skip bool, roots *x509.CertPool, now time.Time) error {
 	if len(certs) == 0 || len(certs) > maxChain {
-		return &Error{Kind: Untrusted, Host: host, Cause: fmt.Errorf("%d certificates in the chain", len(certs))}
+		return &Error{Kind: Unusable, reason: chainTooLong, Host: host, Detail: fmt.Sprint(len(certs))}
 	}
-	leaf := certs[0]
-	fail := func(kind Kind, cause error) error {
-		return &Error{Kind: kind, Host: host, Subject: distinguishedName(leaf.RawSubject), Cause: cause}
+	v := &verification{certs: certs, leaf: certs[0], host: host, skip: skip, roots: roots, now: now}
+	if _, err := v.build(false, now); err != nil {
+		return v.pathFault(err)
+	}
+	if tooSmall(v.leaf) {
+		return v.fail(keyTooSmall, v.leaf, nil)
+	}
+	if err := verifyName(v.leaf, host); err != nil {
+		return v.fail(nameReason(v.leaf, host), v.leaf, err)
+	}
+	return nil
+}
+
+// verification is one call of verify.
+type verification struct {
+	certs []*x509.Certificate // as presented
+	leaf  *x509.Certificate
+	host  string
+	skip  bool
+	roots *x509.CertPool
+	now   time.Time
+}
+
+// fail makes the error of a reason; at is the certificate at fault.
+func (v *verification) fail(r reason, at *x509.Certificate, cause error) *Error {
+	e := &Error{
+		Kind: reasons[r].kind, Host: v.host, Subject: distinguishedName(v.leaf.RawSubject), Cause: cause,
+		reason: r, finding: finding{leaf: v.leaf, at: at, now: v.now},
+	}
+	for i, c := range v.certs {
+		if bytes.Equal(c.Raw, at.Raw) {
+			e.finding.element = i + 1
+			break
+		}
+	}
+	return e
+}
+
+// build seeks paths from the leaf to a root. dateless is as if all certificates
+// that were presented held forever: signatures are over what was presented, so
+// copies with other dates verify just as well.
+func (v *verification) build(dateless bool, at time.Time) ([][]*x509.Certificate, error) {
+	certs := v.certs
+	if dateless {
+		certs = make([]*x509.Certificate, len(v.certs))
+		for i, c := range v.certs {
+			forever := *c
+			forever.NotBefore, forever.NotAfter = time.Time{}, at.AddDate(1, 0, 0)
+			certs[i] = &forever
+		}
 	}
 	intermediates := x509.NewCertPool()
 	for _, c := range certs[1:] {
 		intermediates.AddCert(c)
 	}
-	build := func(roots *x509.CertPool, at time.Time) error {
-		_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, CurrentTime: at})
-		return err
-	}
-	err := build(roots, now)
-	used := roots
-	if err != nil && skip {
-		if own := ownRoots(certs); own != nil {
-			if e := build(own, now); e == nil || !builds(roots, certs, build) {
-				err, used = e, own
+	roots := v.roots
+	if v.skip {
+		for i, c := range certs {
+			if !ownRoot(c, i == 0) {
+				continue
 			}
+			if roots == v.roots {
+				roots = roots.Clone()
+			}
+			roots.AddCert(c)
 		}
 	}
-	if err != nil {
-		if builds(used, certs, build) {
-			return fail(dateFault(certs, now), err)
-		}
-		var invalid x509.CertificateInvalidError
-		switch last := certs[len(certs)-1]; {
-		case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-			return fail(Untrusted, err) // not a certificate for servers
-		case skip:
-			return fail(NoRoot, err)
-		case selfIssued(last):
-			return fail(Untrusted, err)
-		}
-		return fail(Incomplete, err)
-	}
-	if err := verifyName(leaf, host); err != nil {
-		return fail(WrongName, err)
-	}
-	return nil
+	return certs[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, CurrentTime: at})
 }
 
-// ownRoots are the roots that a chain brings along, nil when there are none.
-func ownRoots(certs []*x509.Certificate) *x509.CertPool {
-	var pool *x509.CertPool
-	for i, c := range certs {
-		if !selfIssued(c) || c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) != nil {
-			continue
-		}
-		if i > 0 && !(c.BasicConstraintsValid && c.IsCA && c.KeyUsage&x509.KeyUsageCertSign != 0) {
-			continue
-		}
-		if pool == nil {
-			pool = x509.NewCertPool()
-		}
-		pool.AddCert(c)
-	}
-	return pool
+// ownRoot reports whether a presented certificate may stand for the root where
+// verification is skipped.
+func ownRoot(c *x509.Certificate, leaf bool) bool {
+	return selfSigned(c) && (leaf || c.BasicConstraintsValid && c.IsCA && c.KeyUsage&x509.KeyUsageCertSign != 0)
 }
 
 func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
 
-// builds reports whether the chain leads to a root at any time at all, so that
-// only dates are wrong: it suffices to look where a validity begins or ends.
-func builds(roots *x509.CertPool, certs []*x509.Certificate, build func(*x509.CertPool, time.Time) error) bool {
-	for _, c := range certs {
-		if build(roots, c.NotBefore) == nil || build(roots, c.NotAfter) == nil {
-			return true
+func selfSigned(c *x509.Certificate) bool {
+	return selfIssued(c) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
+}
+
+// tooSmall reports an RSA key that proves nothing.
+func tooSmall(c *x509.Certificate) bool {
+	k, ok := c.PublicKey.(*rsa.PublicKey)
+	return ok && k.N.BitLen() < minRSA
+}
+
+// pathFault says what is wrong with a chain that leads to no root, err being
+// what crypto/x509 says of it. Only if there is no way at any time are the dates
+// not to blame.
+func (v *verification) pathFault(err error) *Error {
+	if tooCostly(err) {
+		return v.fail(chainTooCostly, v.leaf, err)
+	}
+	instants := []time.Time{v.now}
+	for i := 0; i < len(instants) && i <= maxInstants; i++ {
+		paths, failed := v.build(true, instants[i])
+		if failed == nil {
+			return v.dateFault(paths, err)
 		}
-	}
-	return false
-}
-
-// dateFault says in which way the dates are wrong.
-func dateFault(certs []*x509.Certificate, now time.Time) Kind {
-	for _, c := range certs {
-		switch {
-		case now.After(c.NotAfter):
-			return Expired
-		case now.Before(c.NotBefore):
-			return NotYetValid
+		if i > 0 {
+			continue
 		}
-	}
-	return Expired // the root itself
-}
-
-// verifyName compares host with the names on the certificate: its alternative
-// names or, when it has none of any kind, its common name, as AWS does.
-func verifyName(leaf *x509.Certificate, host string) error {
-	err := leaf.VerifyHostname(host)
-	if err == nil || leaf.Subject.CommonName == "" || hasAlternativeNames(leaf) {
-		return err
-	}
-	named := x509.Certificate{DNSNames: []string{leaf.Subject.CommonName}}
-	return named.VerifyHostname(host)
-}
-
-var subjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
-
-func hasAlternativeNames(c *x509.Certificate) bool {
-	for _, e := range c.Extensions {
-		if e.Id.Equal(subjectAltName) {
-			return true
+		// Dates that are still in the way are those of a trusted root that was
+		// not presented. It is not to be had from the pool, but held when it
+		// issued what was presented; the error may name it.
+		err = failed
+		var invalid x509.CertificateInvalidError
+		if errors.As(err, &invalid) && invalid.Reason == x509.Expired {
+			instants = append(instants, invalid.Cert.NotBefore)
 		}
-	}
-	return false
-}
-
-// attributeNames are the keywords that Java's X500Principal.toString uses.
-var attributeNames = map[string]string{
-	"2.5.4.3": "CN", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.9": "STREET",
-	"2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "T", "2.5.4.4": "SURNAME", "2.5.4.42": "GIVENNAME",
-	"2.5.4.43": "INITIALS", "2.5.4.44": "GENERATION", "2.5.4.46": "DNQ", "2.5.4.5": "SERIALNUMBER",
-	"0.9.2342.19200300.100.1.25": "DC", "0.9.2342.19200300.100.1.1": "UID", "1.2.840.113549.1.9.1": "EMAILADDRESS",
-}
-
-// maxName is where the text of a subject is cut, in bytes.
-const maxName = 1024
-
-// distinguishedName writes a subject as Java's X500Principal.toString does:
-// the last element first, parted by ", ", values in quotes where needed.
-func distinguishedName(raw []byte) string {
-	var rdns pkix.RDNSequence
-	if rest, err := asn1.Unmarshal(raw, &rdns); err != nil || len(rest) > 0 {
-		return ""
-	}
-	var b strings.Builder
-	for i := len(rdns) - 1; i >= 0 && b.Len() < maxName; i-- {
-		if b.Len() > 0 {
-			b.WriteString(", ")
-		}
-		for j, a := range rdns[i] {
-			if j > 0 {
-				b.WriteString(" + ")
+		for i := len(v.certs) - 1; i >= 0; i-- {
+			if c := v.certs[i]; i == 0 || selfIssued(c) {
+				instants = append(instants, c.NotBefore, c.NotAfter)
 			}
-			oid := a.Type.String()
-			name, ok := attributeNames[oid]
-			if !ok {
-				name = "OID." + oid
-			}
-			b.WriteString(name + "=" + attributeValue(a.Value))
+		}
+		if tooCostly(err) {
+			return v.fail(chainTooCostly, v.leaf, err)
 		}
 	}
-	s := b.String()
-	if len(s) > maxName {
-		s = strings.ToValidUTF8(s[:maxName], "")
-	}
-	return s
+	return v.buildingFault(err)
 }
 
-func attributeValue(v any) string {
-	s, ok := v.(string)
-	if !ok {
-		der, err := asn1.Marshal(v)
-		if err != nil {
-			return ""
+// tooCostly reports that crypto/x509 gave up. It has no type for that.
+func tooCostly(err error) bool { return strings.Contains(err.Error(), "signature check attempts limit") }
+
+// dateFault names what is out of date on the path with the fewest such faults.
+func (v *verification) dateFault(paths [][]*x509.Certificate, err error) *Error {
+	outdated := func(c *x509.Certificate) bool { return v.now.Before(c.NotBefore) || v.now.After(c.NotAfter) }
+	presented := map[string]*x509.Certificate{} // with its dates
+	for _, c := range v.certs {
+		presented[string(c.Raw)] = c
+	}
+	var at *x509.Certificate
+	depth, fewest := 0, maxChain+2
+	for _, path := range paths {
+		var first *x509.Certificate
+		faults, where := 0, 0
+		for i, c := range path {
+			if own := presented[string(c.Raw)]; own != nil {
+				c = own
+			}
+			if !outdated(c) {
+				continue
+			}
+			if faults++; first == nil {
+				first, where = c, i
+			}
 		}
-		return "#" + hex.EncodeToString(der)
+		if first != nil && faults < fewest {
+			at, depth, fewest = first, where, faults
+		}
 	}
-	if s == "" || s != strings.TrimSpace(s) || strings.ContainsAny(s, ",+=\n<>#;\\\"") {
-		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	if at == nil { // a path that was not found before: none of the dates says why
+		return v.fail(noPath, v.leaf, err)
 	}
-	return s
+	r := issuerExpired
+	switch early := v.now.Before(at.NotBefore); {
+	case early && depth == 0:
+		r = leafEarly
+	case early && presented[string(at.Raw)] == nil:
+		r = rootEarly
+	case early:
+		r = issuerEarly
+	case depth == 0:
+		r = leafExpired
+	case presented[string(at.Raw)] == nil:
+		r = rootExpired
+	}
+	return v.fail(r, at, err)
+}
+
+// buildingFault says why no path leads to a root, whatever the dates.
+func (v *verification) buildingFault(err error) *Error {
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) {
+		switch invalid.Reason {
+		case x509.IncompatibleUsage:
+			return v.fail(notForServers, v.clientOnly(), err)
+		case x509.CANotAuthorizedForThisName:
+			e := v.fail(nameConstraint, v.leaf, err)
+			e.Detail = invalid.Detail
+			return e
+		case x509.TooManyIntermediates:
+			return v.fail(pathTooLong, invalid.Cert, err)
+		case x509.NotAuthorizedToSign:
+			return v.fail(notAnAuthority, invalid.Cert, err)
+		}
+	}
+	t := v.trail()
+	if critical := (x509.UnhandledCriticalExtension{}); errors.As(err, &critical) {
+		for _, i := range t.path {
+			if c := v.certs[i]; len(c.UnhandledCriticalExtensions) > 0 {
+				return v.fail(criticalExtension, c, err)
+			}
+		}
+	}
+	end := v.certs[t.path[len(t.path)-1]]
+	if t.reason != 0 {
+		e := v.fail(t.reason, t.at, err)
+		if e.Detail = "no more is known"; t.err != nil {
+			e.Detail = t.err.Error()
+		}
+		return e
+	}
+	var unknown x509.UnknownAuthorityError
+	known := errors.As(err, &unknown)
+	switch {
+	case t.root && v.skip:
+		return v.fail(rootNotAnAuthority, end, err)
+	case t.root && len(t.path) == 1:
+		return v.fail(selfSignedLeaf, end, err)
+	case t.root:
+		return v.fail(privateRoot, end, err)
+	case known && strings.Contains(err.Error(), "possibly because of"):
+		// A trusted root has the issuer's name, but did not sign it.
+		e := v.fail(otherSignature, end, err)
+		e.Detail = err.Error()
+		return e
+	case !known:
+		e := v.fail(noPath, end, err)
+		e.Detail = err.Error()
+		return e
+	case v.skip:
+		return v.fail(rootAbsent, end, err)
+	case len(v.certs) == 1:
+		return v.fail(leafAlone, end, err)
+	case len(t.path) == 1:
+		return v.fail(unrelated, end, err)
+	}
+	return v.fail(missingIssuer, end, err)
+}
+
+// clientOnly is the first certificate whose extended key usage does not include
+// servers.
+func (v *verification) clientOnly() *x509.Certificate {
+next:
+	for _, c := range v.certs {
+		if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 {
+			continue
+		}
+		for _, u := range c.ExtKeyUsage {
+			if u == x509.ExtKeyUsageAny || u == x509.ExtKeyUsageServerAuth {
+				continue next
+			}
+		}
+		return c
+	}
+	return v.leaf
+}
+
+// trail is the way from the leaf through the presented certificates, each
+// signed by the next, as far as it goes.
+type trail struct {
+	path   []int // indexes, of the leaf first
+	root   bool  // it ends in a self-signed certificate
+	reason reason
+	at     *x509.Certificate // at fault, if there is a reason
+	err    error
+}
+
+// weak are signatures that can be forged, as crypto/x509 has it.
+var weak = map[x509.SignatureAlgorithm]bool{
+	x509.MD2WithRSA: true, x509.MD5WithRSA: true, x509.SHA1WithRSA: true, x509.DSAWithSHA1: true, x509.ECDSAWithSHA1: true,
+}
+
+func (v *verification) trail() trail {
+	t := trail{path: []int{0}}
+	seen := map[int]bool{0: true}
+	checks := 0
+	for {
+		c := v.certs[t.path[len(t.path)-1]]
+		if selfSigned(c) {
+			t.root = true
+			return t
+		}
+		if selfIssued(c) && weak[c.SignatureAlgorithm] && !v.skip {
+			t.root = true // of roots the signature does not matter
+			return t
+		}
+		if weak[c.SignatureAlgorithm] {
+			t.reason, t.at = weakSignature, c
+			return t
+		}
+		next := -1
+		for i, p := range v.certs {
+			if seen[i] || !bytes.Equal(p.RawSubject, c.RawIssuer) || checks == maxTrailChecks {
+				continue
+			}
+			checks++
+			err := c.CheckSignatureFrom(p)
+			if err == nil {
+				next = i
+				break
+			}
+			if t.reason == 0 {
+				t.reason, t.at, t.err = v.signatureReason(c, p, err)
+			}
+		}
+		if next < 0 {
+			return t
+		}
+		t.reason, t.at, t.err = 0, nil, nil
+		seen[next] = true
+		t.path = append(t.path, next)
+	}
+}
+
+// signatureReason says why c, which names p as its issuer, does not have its
+// signature, and whose fault that is.
+func (v *verification) signatureReason(c, p *x509.Certificate, err error) (reason, *x509.Certificate, error) {
+	var constraint x509.ConstraintViolationError
+	switch {
+	case errors.As(err, &constraint) && v.skip && selfIssued(p):
+		return rootNotAnAuthority, p, err
+	case errors.As(err, &constraint):
+		return notAnAuthority, p, err
+	case tooSmall(p):
+		return keyTooSmall, p, err
+	}
+	return otherSignature, c, err
 }
