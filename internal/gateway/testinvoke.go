@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
@@ -18,6 +20,9 @@ import (
 // testStage is the name that a test's stage goes by. Source: AWS, observed in
 // $context.stage.
 const testStage = "test-invoke-stage"
+
+// diagnoseTimeout bounds the second look at a backend that failed.
+const diagnoseTimeout = 5 * time.Second
 
 // testInvoke runs a method for TestInvokeMethod.
 func (g *Gateway) testInvoke(p *pipeline.Pipeline) func(context.Context, controlplane.TestInvoke) (*controlplane.TestInvoked, error) {
@@ -55,7 +60,17 @@ func (g *Gateway) testInvoke(p *pipeline.Pipeline) func(context.Context, control
 			out.Headers[name] = f.Value
 			out.MultiValueHeaders[name] = append(out.MultiValueHeaders[name], f.Value)
 		}
-		return &controlplane.TestInvoked{Output: out}, nil
+		invoked := &controlplane.TestInvoked{Output: out}
+		if b := result.Backend; b != nil {
+			b.Timeout = diagnoseTimeout
+			g.mu.Lock()
+			b.TrustFiles = g.config.TrustBundles
+			g.mu.Unlock()
+			if invoked.Diagnosis, err = json.Marshal(g.backends.Diagnose(ctx, *b)); err != nil {
+				return nil, err
+			}
+		}
+		return invoked, nil
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/backgate"
 	"github.com/sallyport/sallyport/internal/httpwire"
 	"github.com/sallyport/sallyport/internal/snapshot"
 )
@@ -36,6 +37,9 @@ type TestResult struct {
 	Body    []byte // at most 1 MiB
 	Log     string // the execution log with data trace, as AWS words it
 	Latency time.Duration
+	// Backend is what could not be asked, or broke off, to be diagnosed; nil:
+	// the backend answered, or none was to be asked.
+	Backend *backgate.Inspection
 }
 
 // ErrTestPath is what Test returns for a path that has no single reading.
@@ -99,6 +103,13 @@ func (p *Pipeline) Test(ctx context.Context, r *TestRequest) (*TestResult, error
 		// A gateway response of AWS's tests has nothing but its kind.
 		if !isOurs(f.Name) && (e.fault == nil || strings.EqualFold(f.Name, "x-amzn-ErrorType")) {
 			result.Header = append(result.Header, f)
+		}
+	}
+	if f := e.trace.failure; f != nil && f.Kind != backgate.Canceled {
+		b := &e.request
+		result.Backend = &backgate.Inspection{
+			Scheme: b.Scheme, Host: b.Host, Target: b.Target,
+			InsecureSkipVerification: b.InsecureSkipVerification, Certificate: b.Certificate,
 		}
 	}
 	return result, nil
