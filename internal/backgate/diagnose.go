@@ -276,6 +276,9 @@ func (l *look) openssl() string {
 		args = append(args, "-servername", name, "-verify_hostname", name)
 	}
 	args = append(args, "-verify_return_error", "-showcerts", "-alpn", "http/1.1")
+	if l.state.Version == 0 { // openssl would try versions that the gate does not speak
+		args = append(args, "-min_protocol", "TLSv1.2")
+	}
 	end := "</dev/null"
 	switch files := l.in.TrustFiles; len(files) {
 	case 0:
