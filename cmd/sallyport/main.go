@@ -70,7 +70,7 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hinted{usageError{err}, cmd.CommandPath() + " --help lists the flags"}
 	})
-	root.AddCommand(serveCommand(), validateCommand(), policyCommand(), probeCommand(), versionCommand())
+	root.AddCommand(serveCommand(), validateCommand(), policyCommand(), probeCommand(), doctorCommand(), versionCommand())
 	return root
 }
 

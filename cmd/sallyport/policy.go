@@ -280,5 +280,6 @@ func yes(b bool) string {
 func writeJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false) // a shell's "<" stays one
 	return enc.Encode(v)
 }

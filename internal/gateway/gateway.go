@@ -30,6 +30,7 @@ import (
 	"github.com/sallyport/sallyport/internal/controlplane/apigateway"
 	"github.com/sallyport/sallyport/internal/controlplane/apigatewayv2"
 	"github.com/sallyport/sallyport/internal/controlplane/sts"
+	"github.com/sallyport/sallyport/internal/doctor"
 	"github.com/sallyport/sallyport/internal/frontgate"
 	"github.com/sallyport/sallyport/internal/pipeline"
 	"github.com/sallyport/sallyport/internal/pki"
@@ -207,6 +208,9 @@ func (g *Gateway) newAdmin(o Options, sealer *pki.Sealer, credentials []pki.Cred
 	apigatewayv2.Register(services)
 	acm.Register(services)
 	sts.Register(services)
+	examiner := doctor.New(doctor.Options{Gate: g.backends, Snapshot: g.compiler.Current, Certificate: g.compiler.ClientCertificate, TrustFiles: g.trustFiles})
+	services.Extend("GET "+doctor.Path, examiner.Diagnose)
+	services.Extend("GET "+doctor.BackendsPath("{api}", "{stage}"), examiner.Backends)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

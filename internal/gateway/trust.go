@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/sallyport/sallyport/internal/backgate"
 	"github.com/sallyport/sallyport/internal/config"
 )
 
@@ -31,6 +32,23 @@ func backendRoots(c config.Config, more []*x509.Certificate) (*x509.CertPool, er
 		roots.AddCert(cert)
 	}
 	return roots, nil
+}
+
+// BackGate is the second gate as a gateway with c would have it, for commands
+// that judge backends without one that runs. The caller closes it.
+func BackGate(c config.Config) (*backgate.Gate, error) {
+	roots, err := backendRoots(c, nil)
+	if err != nil {
+		return nil, err
+	}
+	return backgate.New(backgate.Options{Roots: roots, AllowBackend: c.AllowBackends, Targets: c.Targets}), nil
+}
+
+// trustFiles are the bundles in force.
+func (g *Gateway) trustFiles() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.config.TrustBundles
 }
 
 // readBundle reads a PEM file of certificates. One that is damaged is an error
