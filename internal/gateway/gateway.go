@@ -140,7 +140,7 @@ func Open(ctx context.Context, o Options) (g *Gateway, err error) {
 	if err != nil {
 		return g, err
 	}
-	g.backends = backgate.New(backgate.Options{Roots: roots, AllowBackend: c.AllowBackends, Resolver: o.Resolver, Metrics: g.metrics})
+	g.backends = backgate.New(backgate.Options{Roots: roots, AllowBackend: c.AllowBackends, Targets: c.Targets, Resolver: o.Resolver, Metrics: g.metrics})
 
 	<-proofs
 	if g.compiler, err = snapshot.Open(ctx, g.store, snapshot.Options{
