@@ -72,6 +72,26 @@ func TestEncode(t *testing.T) {
 	}
 }
 
+// Members beside AWS's stand at the end of JSON documents and nowhere else.
+func TestEncodeExtras(t *testing.T) {
+	extras := []Extra{{"one", []byte(`{"a":1}`)}, {"two", []byte(`null`)}}
+	for _, v := range []struct {
+		service, operation string
+		out                any
+		body               string
+	}{
+		{"apigateway", "GetMethod", &apigateway.GetMethodOutput{HttpMethod: aws.String("GET")}, `{"httpMethod":"GET","one":{"a":1},"two":null}`},
+		{"acm", "DeleteCertificate", nil, `{"one":{"a":1},"two":null}`},
+		{"apigateway", "DeleteRestApi", nil, ""},
+		{"apigateway", "GetSdk", &apigateway.GetSdkOutput{Body: []byte("x")}, "x"},
+	} {
+		w := httptest.NewRecorder()
+		if err := Lookup(v.service, v.operation).Encode(w, "r-1", v.out, extras...); err != nil || w.Body.String() != v.body {
+			t.Errorf("%s: %s, %v, want %s", v.operation, w.Body, err, v.body)
+		}
+	}
+}
+
 func TestEncodeRefuses(t *testing.T) {
 	far := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 	for name, out := range map[string]any{
