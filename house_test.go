@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"internal/store/storetest":               {"internal/store"},
 	"internal/store":                         {},
 	"internal/controls":                      {"internal/posture", "tlspolicy"},
+	"internal/auditor":                       {"internal/awsapi", "internal/controls", "internal/posture", "internal/resource", "internal/store"},
 	"internal/account":                       {"internal/posture"},
 	"internal/posture":                       {}, // templates are judged without a gateway: no store, no snapshot
 	"internal/awsapi":                        {},

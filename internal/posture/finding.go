@@ -126,3 +126,17 @@ func OverallOf(statuses map[Status]int) Overall {
 	}
 	return OverallNoData
 }
+
+// Witness adds what was seen on the wire. Where that contradicts the
+// configuration the finding says so first, and nothing passes by it: what was
+// passed is unknown then.
+func (f *Finding) Witness(e Evidence) {
+	f.Evidence = append(f.Evidence[:len(f.Evidence):len(f.Evidence)], e)
+	if !e.Contradicts {
+		return
+	}
+	f.Reason = "the wire contradicts the configuration: " + e.Value + "; by configuration: " + f.Reason
+	if f.Status == Passed {
+		f.Status = Unknown
+	}
+}
