@@ -100,10 +100,7 @@ var farm = []struct {
 	}},
 	{"cross-signed", "an intermediate signed by a stranger, and again, after it, by the trusted root", func(f *forge, host string) service {
 		middle := f.ca(f.stranger, "Cross-signed")
-		again := f.issue(f.root, pki.LeafOptions{CommonName: "Cross-signed", Key: middle.Key}, func(c *x509.Certificate) {
-			c.IsCA, c.KeyUsage, c.ExtKeyUsage, c.Subject = true, x509.KeyUsageCertSign, nil, middle.Certificate.Subject
-		})
-		return shows(present(f.leaf(middle.Authority(), host), middle.Certificate, again.Certificate))
+		return shows(present(f.leaf(middle.Authority(), host), middle.Certificate, f.again(middle, f.root)))
 	}},
 	{"missing-intermediate", "the leaf alone, though an intermediate issued it", func(f *forge, host string) service {
 		return shows(present(f.leaf(f.authority(f.root, "Farm Intermediate"), host)))
@@ -113,12 +110,22 @@ var farm = []struct {
 	}},
 	{"loop", "two intermediates that signed each other, and no root", func(f *forge, host string) service {
 		one, two := f.ca(nil, "Loop One"), f.ca(nil, "Loop Two")
-		again := func(of, by *pki.Issued) *x509.Certificate {
-			return f.issue(by.Authority(), pki.LeafOptions{Key: of.Key}, func(c *x509.Certificate) {
-				c.IsCA, c.KeyUsage, c.ExtKeyUsage, c.Subject = true, x509.KeyUsageCertSign, nil, of.Certificate.Subject
-			}).Certificate
+		return shows(present(f.leaf(one.Authority(), host), f.again(one, two.Authority()), f.again(two, one.Authority())))
+	}},
+	{"labyrinth", "five authorities that all signed each other: hundreds of ways, none to a root", func(f *forge, host string) service {
+		var all []*pki.Issued
+		for i := range 5 {
+			all = append(all, f.ca(nil, fmt.Sprintf("Labyrinth %d", i)))
 		}
-		return shows(present(f.leaf(one.Authority(), host), again(one, two), again(two, one)))
+		var chain []*x509.Certificate
+		for i, of := range all {
+			for j, by := range all {
+				if i != j && len(chain) < 19 {
+					chain = append(chain, f.again(of, by.Authority()))
+				}
+			}
+		}
+		return shows(present(f.leaf(all[0].Authority(), host), chain...))
 	}},
 	{"maze", "eighteen intermediates of one name, none of which signed the leaf", func(f *forge, host string) service {
 		var all []*x509.Certificate
@@ -332,15 +339,19 @@ var farm = []struct {
 		c.(*tap).Conn.(*net.TCPConn).SetLinger(0)
 		c.Close()
 	})},
-	{"stalls", "reads the ClientHello and says nothing", raw(func(c net.Conn) { io.Copy(io.Discard, c) })},
+	{"stalls", "reads the ClientHello and says nothing", func(*forge, string) service {
+		return service{raw: func(c net.Conn) { io.Copy(io.Discard, c) }, stalls: true}
+	}},
 	{"stalls-mid-handshake", "stops within its ServerHello", func(f *forge, host string) service {
 		s := shows(present(f.leaf(f.root, host)))
 		s.wrap = func(c net.Conn) net.Conn { return &cutting{Conn: c, left: 50} }
+		s.stalls = true
 		return s
 	}},
 	{"drips", "sends its handshake a byte at a time, one in 10 ms", func(f *forge, host string) service {
 		s := shows(present(f.leaf(f.root, host)))
 		s.wrap = func(c net.Conn) net.Conn { return dripping{c} }
+		s.stalls = true
 		return s
 	}},
 	{"alert-handshake-failure", "a fatal alert, handshake_failure", alerting(40)},
@@ -376,6 +387,8 @@ type service struct {
 	wants bool
 	wrap  func(net.Conn) net.Conn // under TLS; nil: nothing
 	raw   func(net.Conn)          // instead of TLS; the connection closes when it returns
+	// stalls: only the other side's patience ends it.
+	stalls bool
 }
 
 func shows(c tls.Certificate) service {

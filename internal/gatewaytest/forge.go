@@ -73,6 +73,13 @@ func (f *forge) ca(issuer *pki.Authority, name string, tweaks ...tweak) *pki.Iss
 	}}, tweaks...)...)
 }
 
+// again is an authority's certificate signed anew by another one.
+func (f *forge) again(of *pki.Issued, by *pki.Authority) *x509.Certificate {
+	return f.issue(by, pki.LeafOptions{Key: of.Key}, func(c *x509.Certificate) {
+		c.IsCA, c.KeyUsage, c.ExtKeyUsage, c.Subject = true, x509.KeyUsageCertSign, nil, of.Certificate.Subject
+	}).Certificate
+}
+
 // leaf makes a server certificate for a backend's host, valid from a month ago
 // for three; without an issuer it signs itself.
 func (f *forge) leaf(issuer *pki.Authority, host string, tweaks ...tweak) *pki.Issued {
