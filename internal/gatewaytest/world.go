@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/acm"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/sallyport/sallyport/internal/config"
@@ -38,10 +39,13 @@ type World struct {
 	Config  config.Config
 	Runtime gateway.Runtime
 	API     *apigateway.Client
+	V2      *apigatewayv2.Client
 	ACM     *acm.Client
 	STS     *sts.Client
 	Roots   *x509.CertPool // the local CA
 	Key     pki.Credential
+
+	gateway *gateway.Gateway // of this process; nil: it runs elsewhere
 }
 
 // Start runs a gateway until the test ends. Backends on loopback are allowed.
@@ -101,7 +105,18 @@ func run(t testing.TB, c config.Config, options ...func(*gateway.Options)) *Worl
 		done <- nil
 		t.Fatalf("gateway: %v", err)
 	}
-	return connect(t, c, g.Runtime())
+	w := connect(t, c, g.Runtime())
+	w.gateway = g
+	return w
+}
+
+// Reload applies the configuration as adjust leaves it, as HUP does.
+func (w *World) Reload(t testing.TB, adjust func(*config.Config)) {
+	t.Helper()
+	adjust(&w.Config)
+	if err := w.gateway.Reload(w.Config); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // connect makes the clients of a running gateway, this process's or another's.
@@ -120,6 +135,7 @@ func connect(t testing.TB, c config.Config, r gateway.Runtime) *World {
 	provider := credentials.NewStaticCredentialsProvider(w.Key.AccessKeyID, w.Key.SecretAccessKey, "")
 	endpoint := aws.String(r.Admin)
 	w.API = apigateway.New(apigateway.Options{Region: c.Region, BaseEndpoint: endpoint, Credentials: provider, RetryMaxAttempts: 1})
+	w.V2 = apigatewayv2.New(apigatewayv2.Options{Region: c.Region, BaseEndpoint: endpoint, Credentials: provider, RetryMaxAttempts: 1})
 	w.ACM = acm.New(acm.Options{Region: c.Region, BaseEndpoint: endpoint, Credentials: provider, RetryMaxAttempts: 1})
 	w.STS = sts.New(sts.Options{Region: c.Region, BaseEndpoint: endpoint, Credentials: provider, RetryMaxAttempts: 1})
 	return w
