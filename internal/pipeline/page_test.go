@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/sallyport/sallyport/internal/snapshot"
 )
 
 // docs/requests.md tells what this package does; its tables hold every row of
@@ -56,4 +58,30 @@ func TestRequestsPage(t *testing.T) {
 	}
 	has("largest body", fmt.Sprintf("| request body | %d MiB", maxBody>>20))
 	has("bodies in memory", fmt.Sprintf("| bodies that mappings look into, all requests together | %d GiB", maxKept>>30))
+}
+
+// docs/execution-logs.md has every line of the execution log, in order.
+func TestExecutionLogsPage(t *testing.T) {
+	text, err := os.ReadFile("../../docs/execution-logs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, page, _ := strings.Cut(string(text), "## The lines")
+	levels := map[snapshot.LogLevel]string{snapshot.LogError: "ERROR", snapshot.LogInfo: "INFO"}
+	at := 0
+	for _, l := range logLines {
+		row := "\n| `" + strings.NewReplacer("%s", "…", "%d", "…").Replace(l.format) + "` | " + levels[l.level] + " | "
+		i := strings.Index(page, row)
+		if i < at {
+			t.Errorf("the page does not say, or not at its place: %s", row)
+			continue
+		}
+		if when, _, _ := strings.Cut(page[i+len(row):], "\n"); l.live != (when == "live traffic |") || l.data != strings.Contains(when, "data trace") {
+			t.Errorf("%s: %s", row, when)
+		}
+		at = i
+	}
+	if got := strings.Count(page, "\n| `"); got != len(logLines) {
+		t.Errorf("the page has %d lines, the program %d", got, len(logLines))
+	}
 }

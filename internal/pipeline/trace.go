@@ -445,7 +445,7 @@ func isSecret(name string) bool {
 
 const (
 	// shown is how many bytes at a secret's end stay, unless that would be
-	// more than a third of it. Source: observed, six.
+	// more than half of it. Source: observed, six.
 	shown = 6
 	// mostStars bounds the stars, so that a long token does not push the rest
 	// out of the event.
@@ -455,7 +455,7 @@ const (
 // redact puts asterisks in place of all but the end of a secret.
 func redact(s string) string {
 	hidden := len(s)
-	if len(s) >= 3*shown {
+	if len(s) >= 2*shown {
 		hidden -= shown
 	}
 	return strings.Repeat("*", min(hidden, mostStars)) + s[hidden:]

@@ -324,19 +324,22 @@ func unknownStagePath(e edit) error {
 	return Errorf(BadRequest, "Invalid method setting path: %s. Must be one of: [%s]", e.path, strings.Join(list, ", "))
 }
 
-// SetsLogging reports whether ops, which made after of before, switch on
-// execution logging of any method, or set it anew.
-func SetsLogging(before, after types.Stage, ops []types.PatchOperation) bool {
-	logs := func(level string) bool { return level == "ERROR" || level == "INFO" }
+// SetsLogging reports whether ops, which led to after, set a logging level that
+// writes execution logs.
+func SetsLogging(after types.Stage, ops []types.PatchOperation) bool {
+	logs := func(level *string) bool { return level != nil && (*level == "ERROR" || *level == "INFO") }
 	for _, op := range ops {
-		if strings.HasSuffix(aws.ToString(op.Path), "/logging/loglevel") && logs(aws.ToString(op.Value)) {
-			return true
-		}
-	}
-	for key, setting := range after.MethodSettings {
-		level := aws.ToString(setting.LoggingLevel)
-		if logs(level) && level != aws.ToString(before.MethodSettings[key].LoggingLevel) {
-			return true
+		switch path := aws.ToString(op.Path); {
+		case strings.HasSuffix(path, "/logging/loglevel"):
+			if logs(op.Value) {
+				return true
+			}
+		case path == "/methodSettings":
+			for _, setting := range after.MethodSettings {
+				if logs(setting.LoggingLevel) {
+					return true
+				}
+			}
 		}
 	}
 	return false

@@ -124,6 +124,27 @@ func TestMethodSettings(t *testing.T) {
 		t.Error("the input was edited")
 	}
 
+	// What needs the account's role for logs.
+	for op, want := range map[string]bool{
+		"replace /*/*/logging/loglevel=INFO":                       true,
+		"replace /~1pets/GET/logging/loglevel=ERROR":               true,
+		"replace /*/*/logging/loglevel=OFF":                        false,
+		"replace /*/*/logging/dataTrace=true":                      false,
+		"replace /pets/GET/metrics/enabled=true":                   false, // copies the level of */*
+		`replace /methodSettings={"*/*":{"loggingLevel":"ERROR"}}`: true,
+		`replace /methodSettings={"*/*":{"metricsEnabled":true}}`:  false,
+	} {
+		logged := must(UpdateStage(base, patches("replace /*/*/logging/loglevel=INFO"), testLater))
+		after := must(UpdateStage(logged, patches(op), testLater))
+		if got := SetsLogging(after, patches(op)); got != want {
+			t.Errorf("%s needs the role: %t", op, got)
+		}
+	}
+	account := NewAccount()
+	checkErr(t, MayLog(account), "BadRequest: CloudWatch Logs role ARN must be set in account settings to enable logging")
+	account.CloudwatchRoleArn = aws.String("arn:aws:iam::000000000000:role/logs")
+	checkErr(t, MayLog(account), "")
+
 	const unknown = "BadRequest: Invalid method setting path: "
 	const list = ". Must be one of: [/deploymentId, /description, /cacheClusterEnabled, /cacheClusterSize, /clientCertificateId, /accessLogSettings, " +
 		"/accessLogSettings/destinationArn, /accessLogSettings/format, /{resourcePath}/{httpMethod}/metrics/enabled, /{resourcePath}/{httpMethod}/logging/dataTrace, " +

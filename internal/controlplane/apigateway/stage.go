@@ -111,7 +111,7 @@ func (s *service) updateStage(ctx context.Context, _ *controlplane.Call, in *api
 		if len(in.PatchOperations) == 0 {
 			return nil
 		}
-		if resource.SetsLogging(before, after, in.PatchOperations) {
+		if resource.SetsLogging(after, in.PatchOperations) {
 			account, err := s.account(c.Get)
 			if err != nil {
 				return err
