@@ -11,6 +11,7 @@ import (
 	"log"
 	"math/big"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -21,7 +22,7 @@ type issued struct {
 	key  *ecdsa.PrivateKey
 }
 
-var serial int64
+var serial atomic.Int64
 
 // issue makes a certificate: valid for a day around now for localhost, unless
 // change says otherwise. A nil issuer signs itself.
@@ -31,9 +32,8 @@ func issue(t testing.TB, issuer *issued, change func(*x509.Certificate)) *issued
 	if err != nil {
 		t.Fatal(err)
 	}
-	serial++
 	c := &x509.Certificate{
-		SerialNumber: big.NewInt(serial),
+		SerialNumber: big.NewInt(serial.Add(1)),
 		Subject:      pkix.Name{CommonName: "backend", Organization: []string{"Test"}, Country: []string{"US"}},
 		NotBefore:    time.Now().Add(-24 * time.Hour),
 		NotAfter:     time.Now().Add(24 * time.Hour),
