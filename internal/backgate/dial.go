@@ -41,11 +41,6 @@ func (t *trust) newPool(k key) *pool {
 		InsecureSkipVerify: true,
 		VerifyConnection:   t.verifier(name, k.skip),
 	}
-	if k.certificate != nil {
-		p.tls.GetClientCertificate = func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return present(r, k.certificate), nil
-		}
-	}
 	return p
 }
 
@@ -72,9 +67,18 @@ func (p *pool) dial(ctx context.Context, deadline time.Time, h *handover) (*http
 	}
 	handshake, done := context.WithTimeout(ctx, o.HandshakeTimeout)
 	defer done()
-	config, begun := p.tls, time.Now()
+	begun := time.Now()
+	var config *tls.Config
+	asked, shown := false, false
 	if h != nil {
-		config = h.config(config, socket)
+		config = h.config(p.tls, socket)
+	} else {
+		config = p.tls.Clone()
+		config.GetClientCertificate = func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			c := present(r, p.key.certificate)
+			asked, shown = true, len(c.Certificate) > 0
+			return c, nil
+		}
 	}
 	c := tls.Client(socket, config)
 	if err := c.HandshakeContext(handshake); err != nil {
@@ -82,7 +86,10 @@ func (p *pool) dial(ctx context.Context, deadline time.Time, h *handover) (*http
 		if e := handshake.Err(); e != nil {
 			return nil, stalled(ctx, e)
 		}
-		return nil, handshakeError(err)
+		if h != nil {
+			asked, shown = h.asked, h.certificate != nil
+		}
+		return nil, askedFor(handshakeError(err), asked, shown)
 	}
 	if h != nil {
 		state := c.ConnectionState()

@@ -66,20 +66,23 @@ func hostname(authority string) string {
 // alerts are the RFC names of the alerts whose text in crypto/tls says
 // something else; the rest are the text with underscores.
 var alerts = map[string]string{
-	"error decoding message":         "decode_error",
-	"error decrypting message":       "decrypt_error",
-	"protocol version not supported": "protocol_version",
-	"insufficient security level":    "insufficient_security",
-	"unknown certificate authority":  "unknown_ca",
-	"user canceled":                  "user_canceled",
-	"unrecognized name":              "unrecognized_name",
-	"no application protocol":        "no_application_protocol",
+	"error decoding message":          "decode_error",
+	"error decrypting message":        "decrypt_error",
+	"protocol version not supported":  "protocol_version",
+	"insufficient security level":     "insufficient_security",
+	"unknown certificate authority":   "unknown_ca",
+	"revoked certificate":             "certificate_revoked",
+	"expired certificate":             "certificate_expired",
+	"unknown certificate":             "certificate_unknown",
+	"bad record MAC":                  "bad_record_mac",
+	"unknown PSK identity":            "unknown_psk_identity",
+	"encrypted client hello required": "ech_required",
 }
 
 // clientCertificateAlerts are about the certificate that we did not show, or did.
 var clientCertificateAlerts = map[string]bool{
-	"bad_certificate": true, "unsupported_certificate": true, "revoked_certificate": true, "expired_certificate": true,
-	"unknown_certificate": true, "unknown_ca": true, "access_denied": true, "certificate_required": true,
+	"bad_certificate": true, "unsupported_certificate": true, "certificate_revoked": true, "certificate_expired": true,
+	"certificate_unknown": true, "unknown_ca": true, "access_denied": true, "certificate_required": true,
 }
 
 // alertError recognizes an alert from the backend.
@@ -169,8 +172,7 @@ func askedFor(err error, asked, shown bool) error {
 	if !asked || !errors.As(err, &e) {
 		return err
 	}
-	switch {
-	case e.Kind == HandshakeRefused && e.Detail == "handshake_failure" && e.reason != brokenHandshake:
+	if e.Kind == HandshakeRefused && e.reason == nothingInCommon {
 		e.Kind, e.reason = ClientCertificate, certificateRefused
 	}
 	if e.Kind == ClientCertificate && !shown {

@@ -283,7 +283,7 @@ func TestHandshakeFaults(t *testing.T) {
 		detail  string
 	}{
 		{"TLS 1.1 only", &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, HandshakeRefused, "protocol_version"},
-		{"demands a client certificate, TLS 1.2", &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}, HandshakeRefused, "handshake_failure"},
+		{"demands a client certificate, TLS 1.2", &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}, ClientCertificate, "handshake_failure"},
 		{"demands a client certificate, TLS 1.3", &tls.Config{ClientAuth: tls.RequireAnyClientCert}, ClientCertificate, "certificate_required"},
 	} {
 		test.config.Certificates = []tls.Certificate{good}

@@ -33,14 +33,14 @@ func nameReason(leaf *x509.Certificate, host string) reason {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return anotherAddress
 	}
+	if hasAlternativeNames(leaf) && leaf.Subject.CommonName != "" && strings.EqualFold(leaf.Subject.CommonName, host) {
+		return ignoredCommonName
+	}
 	if len(names)+len(leaf.IPAddresses) == 0 {
 		return noNames
 	}
-	if hasAlternativeNames(leaf) && strings.EqualFold(leaf.Subject.CommonName, host) {
-		return ignoredCommonName
-	}
 	for _, name := range names {
-		if domain, ok := strings.CutPrefix(name, "*"); ok && len(host) > len(domain) && strings.EqualFold(host[len(host)-len(domain):], domain) {
+		if domain, ok := strings.CutPrefix(name, "*"); ok && strings.HasPrefix(domain, ".") && len(host) > len(domain) && strings.EqualFold(host[len(host)-len(domain):], domain) {
 			return wildcardDepth
 		}
 	}

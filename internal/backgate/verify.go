@@ -19,7 +19,7 @@ const (
 	maxTrailChecks = 40
 	// maxInstants bounds the times at which a path is sought only to learn that
 	// a root's dates are what is wrong.
-	maxInstants = 4
+	maxInstants = 2
 	// minRSA is the smallest RSA key in bits that proves anything, as in Java and
 	// crypto/rsa. crypto/tls bounds keys from above: 8192.
 	minRSA = 1024
@@ -131,41 +131,53 @@ func (v *verification) pathFault(err error) *Error {
 	if tooCostly(err) {
 		return v.fail(chainTooCostly, v.leaf, err)
 	}
-	instants := []time.Time{v.now}
-	for i := 0; i < len(instants) && i <= maxInstants; i++ {
-		paths, failed := v.build(true, instants[i])
-		if failed == nil {
-			return v.dateFault(paths, err)
-		}
-		if i > 0 {
-			continue
-		}
-		// Dates that are still in the way are those of a trusted root that was
-		// not presented. It is not to be had from the pool, but held when it
-		// issued what was presented; the error may name it.
-		err = failed
-		var invalid x509.CertificateInvalidError
-		if errors.As(err, &invalid) && invalid.Reason == x509.Expired {
-			instants = append(instants, invalid.Cert.NotBefore)
-		}
-		for i := len(v.certs) - 1; i >= 0; i-- {
-			if c := v.certs[i]; i == 0 || selfIssued(c) {
-				instants = append(instants, c.NotBefore, c.NotAfter)
-			}
-		}
-		if tooCostly(err) {
-			return v.fail(chainTooCostly, v.leaf, err)
+	paths, failed := v.build(true, v.now)
+	if failed == nil {
+		return v.dateFault(paths, err)
+	}
+	if tooCostly(failed) {
+		return v.fail(chainTooCostly, v.leaf, failed)
+	}
+	for _, at := range v.instants(failed) {
+		if paths, err := v.build(true, at); err == nil {
+			return v.dateFault(paths, failed)
 		}
 	}
-	return v.buildingFault(err)
+	return v.buildingFault(failed)
+}
+
+// instants are times at which a path may exist, at most maxInstants, if what is
+// in its way, err, are only the dates of a trusted root. That one is not to be
+// had from its pool, but the error may name it, or the backend present it, too;
+// and it held when it issued what was presented.
+func (v *verification) instants(err error) []time.Time {
+	var times []time.Time
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		times = append(times, invalid.Cert.NotBefore)
+	case strings.Contains(err.Error(), "has expired"): // of the last candidate
+		times = append(times, v.certs[len(v.certs)-1].NotBefore)
+	}
+	for i := len(v.certs) - 1; i > 0 && len(times) < maxInstants; i-- {
+		if c := v.certs[i]; selfIssued(c) && v.outdated(c) {
+			times = append(times, c.NotBefore)
+		}
+	}
+	return times
+}
+
+func (v *verification) outdated(c *x509.Certificate) bool {
+	return v.now.Before(c.NotBefore) || v.now.After(c.NotAfter)
 }
 
 // tooCostly reports that crypto/x509 gave up. It has no type for that.
-func tooCostly(err error) bool { return strings.Contains(err.Error(), "signature check attempts limit") }
+func tooCostly(err error) bool {
+	return strings.Contains(err.Error(), "signature check attempts limit")
+}
 
 // dateFault names what is out of date on the path with the fewest such faults.
 func (v *verification) dateFault(paths [][]*x509.Certificate, err error) *Error {
-	outdated := func(c *x509.Certificate) bool { return v.now.Before(c.NotBefore) || v.now.After(c.NotAfter) }
 	presented := map[string]*x509.Certificate{} // with its dates
 	for _, c := range v.certs {
 		presented[string(c.Raw)] = c
@@ -179,7 +191,7 @@ func (v *verification) dateFault(paths [][]*x509.Certificate, err error) *Error 
 			if own := presented[string(c.Raw)]; own != nil {
 				c = own
 			}
-			if !outdated(c) {
+			if !v.outdated(c) {
 				continue
 			}
 			if faults++; first == nil {
@@ -223,7 +235,9 @@ func (v *verification) buildingFault(err error) *Error {
 		case x509.TooManyIntermediates:
 			return v.fail(pathTooLong, invalid.Cert, err)
 		case x509.NotAuthorizedToSign:
-			return v.fail(notAnAuthority, invalid.Cert, err)
+			if !selfSigned(invalid.Cert) { // else it is a root, but not trusted
+				return v.fail(notAnAuthority, invalid.Cert, err)
+			}
 		}
 	}
 	t := v.trail()
@@ -322,7 +336,8 @@ func (v *verification) trail() trail {
 			return t
 		}
 		next := -1
-		for i, p := range v.certs {
+		for _, i := range v.rootsFirst() {
+			p := v.certs[i]
 			if seen[i] || !bytes.Equal(p.RawSubject, c.RawIssuer) || checks == maxTrailChecks {
 				continue
 			}
@@ -343,6 +358,21 @@ func (v *verification) trail() trail {
 		seen[next] = true
 		t.path = append(t.path, next)
 	}
+}
+
+// rootsFirst are the indexes of the presented certificates, those that name
+// themselves as issuers first: of two authorities that certify each other, one
+// may also be a root.
+func (v *verification) rootsFirst() []int {
+	var roots, others []int
+	for i, c := range v.certs {
+		if selfIssued(c) {
+			roots = append(roots, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	return append(roots, others...)
 }
 
 // signatureReason says why c, which names p as its issuer, does not have its
