@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -27,6 +28,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 
 	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/internal/gateway"
 	"github.com/sallyport/sallyport/internal/pki"
 )
 
@@ -514,4 +516,58 @@ func (w *World) metrics(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// linesTo sends each line of a log to a channel.
+type linesTo chan string
+
+func (l linesTo) Write(p []byte) (int, error) {
+	select {
+	case l <- string(p):
+	default: // nobody has read the thousand before
+	}
+	return len(p), nil
+}
+
+// A gateway that starts when a certificate has a fortnight left, or none, says
+// so and names its stages.
+func TestClientCertificateExpiry(t *testing.T) {
+	dir := t.TempDir()
+	here := func(c *config.Config) { c.DataDir, c.SealKey = dir, filepath.Join(dir, "seal.key") }
+	var id, api string
+	t.Run("attach", func(t *testing.T) { // its end stops the gateway
+		w := Start(t, here)
+		made, err := w.API.GenerateClientCertificate(t.Context(), &apigateway.GenerateClientCertificateInput{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, api = *made.ClientCertificateId, w.MockAPI(t, types.EndpointTypeRegional, "", "")
+		w.attach(t, api, "prod", id)
+	})
+	for days, says := range map[int]string{351: "client certificate expires soon", 366: "client certificate has expired"} {
+		t.Run(says, func(t *testing.T) {
+			lines := make(linesTo, 1000)
+			w := start(t, []func(*gateway.Options){func(o *gateway.Options) {
+				o.Now = func() time.Time { return time.Now().Add(time.Duration(days) * 24 * time.Hour) }
+				o.Log = slog.New(slog.NewTextHandler(lines, nil))
+			}}, here)
+			for end := time.After(20 * time.Second); ; {
+				select {
+				case line := <-lines:
+					if !strings.Contains(line, says) {
+						continue
+					}
+					if !strings.Contains(line, "level=WARN") || !strings.Contains(line, "certificate="+id) || !strings.Contains(line, "stages=["+api+"/prod]") {
+						t.Error(line)
+					}
+				case <-end:
+					t.Fatal("the log says nothing of it")
+				}
+				break
+			}
+			if text := w.metrics(t); !strings.Contains(text, `sallyport_client_certificate_expiry_seconds{id="`+id+`"}`) {
+				t.Error("no metric")
+			}
+		})
+	}
 }
