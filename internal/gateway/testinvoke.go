@@ -24,9 +24,20 @@ const testStage = "test-invoke-stage"
 // diagnoseTimeout bounds the second look at a backend that failed.
 const diagnoseTimeout = 5 * time.Second
 
+// maxTests is how many tests run at a time, so that those whose backends hang
+// leave room for other calls.
+const maxTests = 32
+
 // testInvoke runs a method for TestInvokeMethod.
 func (g *Gateway) testInvoke(p *pipeline.Pipeline) func(context.Context, controlplane.TestInvoke) (*controlplane.TestInvoked, error) {
+	slots := make(chan struct{}, maxTests)
 	return func(ctx context.Context, t controlplane.TestInvoke) (*controlplane.TestInvoked, error) {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		default:
+			return nil, resource.Errorf(resource.LimitExceeded, "%d tests of methods are running; try again later", maxTests)
+		}
 		request, err := testRequest(t.Input)
 		if err != nil {
 			return nil, err

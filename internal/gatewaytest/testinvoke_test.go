@@ -7,11 +7,14 @@ import (
 	"encoding/pem"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
@@ -262,5 +265,67 @@ func TestTestInvokeInput(t *testing.T) {
 	}
 	if _, err := invoke("/asks", nil); err == nil || !strings.Contains(err.Error(), "BadRequestException: Sallyport cannot run this method yet: it does not implement integration type AWS_PROXY.") {
 		t.Errorf("AWS_PROXY: %v", err)
+	}
+}
+
+// Logging needs the account's role and no deployment; its lines are in the
+// group's file within a second.
+func TestExecutionLogFile(t *testing.T) {
+	w := Start(t)
+	ctx := t.Context()
+	api := w.MockAPI(t, types.EndpointTypeRegional, "", "")
+	set := func(pairs ...string) error {
+		_, err := w.API.UpdateStage(ctx, &apigateway.UpdateStageInput{RestApiId: &api, StageName: aws.String("prod"), PatchOperations: Replace(pairs...)})
+		return err
+	}
+	if err := set("/*/*/logging/loglevel", "INFO", "/description", "not kept"); err == nil || !strings.Contains(err.Error(), "BadRequestException: CloudWatch Logs role ARN must be set in account settings to enable logging") {
+		t.Fatalf("without a role: %v", err)
+	}
+	if stage, err := w.API.GetStage(ctx, &apigateway.GetStageInput{RestApiId: &api, StageName: aws.String("prod")}); err != nil || len(stage.MethodSettings) != 0 || stage.Description != nil {
+		t.Fatalf("a refused update changed the stage: %+v, %v", stage, err)
+	}
+	if _, err := w.API.UpdateAccount(ctx, &apigateway.UpdateAccountInput{PatchOperations: Replace("/cloudwatchRoleArn", "arn:aws:iam::000000000000:role/logs")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := set("/*/*/logging/loglevel", "INFO", "/*/*/logging/dataTrace", "true"); err != nil {
+		t.Fatal(err)
+	}
+	// call returns the request's id, and what the file holds once all its lines
+	// are there; as one who tails it.
+	file := filepath.Join(w.Config.DataDir, "logs", "API-Gateway-Execution-Logs_"+api, "prod", "events.log")
+	call := func(h2, logged bool) (id, text string) {
+		t.Helper()
+		resp, err := w.HTTP("REGIONAL", nil, h2).Get("https://" + w.Host(api) + "/prod/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		id = resp.Header.Get("x-amzn-RequestId")
+		for deadline := time.Now().Add(time.Second); logged; time.Sleep(10 * time.Millisecond) {
+			b, _ := os.ReadFile(file)
+			if text = string(b); strings.HasSuffix(text, "("+id+") Method completed with status: 200\n") {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("after a second there is\n%s", text)
+			}
+		}
+		return id, text
+	}
+	id, text := call(true, true)
+	for _, want := range []string{"Starting execution for request: " + id, "HTTP Method: GET, Resource Path: /", `Method response body after transformations: {"ok":true}`, "Successfully completed execution"} {
+		if !strings.Contains(text, "("+id+") "+want+"\n") {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if err := set("/*/*/logging/loglevel", "OFF"); err != nil {
+		t.Fatal(err)
+	}
+	id, _ = call(false, false)
+	if err := set("/*/*/logging/loglevel", "INFO"); err != nil {
+		t.Fatal(err)
+	}
+	if _, text = call(false, true); strings.Contains(text, id) {
+		t.Errorf("logged although it is off:\n%s", text)
 	}
 }

@@ -276,6 +276,9 @@ func (t *trace) traceUnread(resp *backgate.Response) {
 
 // traceHeaders keeps the headers that the client gets, but for the ids.
 func (t *trace) traceHeaders(h httpwire.Header) {
+	if t.level < snapshot.LogInfo {
+		return
+	}
 	headers := javaMap{fold: true}
 	for _, f := range h {
 		if !isOurs(f.Name) {
@@ -287,6 +290,9 @@ func (t *trace) traceHeaders(h httpwire.Header) {
 
 // traceAnswered keeps the beginning of the body that the client gets.
 func (t *trace) traceAnswered(p []byte) {
+	if !t.data {
+		return
+	}
 	t.answered = append(t.answered, p[:min(len(p), maxEvent-min(len(t.answered), maxEvent))]...)
 }
 
