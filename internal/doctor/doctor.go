@@ -168,8 +168,11 @@ func (d *Doctor) Diagnose(ctx context.Context, r *http.Request) (any, error) {
 		return nil, resource.Errorf(resource.BadRequest, "%s; %s", refused.Reason, refused.Hint)
 	}
 	if q.ClientCertificateID != "" {
-		inspection.Certificate, err = d.certificate(ctx, q.ClientCertificateID)
-		if errors.Is(err, store.ErrNotFound) {
+		_, named := resource.ParseClientCertificate(q.ClientCertificateID)
+		if named {
+			inspection.Certificate, err = d.certificate(ctx, q.ClientCertificateID)
+		}
+		if !named || errors.Is(err, store.ErrNotFound) {
 			return nil, resource.Errorf(resource.NotFound, "Invalid client certificate identifier specified")
 		}
 		if err != nil {
