@@ -21,7 +21,7 @@ var arrows = map[string][]string{
 	"bench/sidebyside":                       {"internal/pki"},
 	"internal/quickstart":                    {"internal/config", "internal/gateway", "internal/pki", "tlspolicy"},
 	"internal/gatewaytest":                   {"internal/config", "internal/gateway", "internal/pki", "internal/telemetry", "tlspolicy"},
-	"internal/gateway":                       {"internal/backgate", "internal/config", "internal/controlplane", "internal/controlplane/acm", "internal/controlplane/apigateway", "internal/controlplane/apigatewayv2", "internal/controlplane/sts", "internal/doctor", "internal/frontgate", "internal/httpwire", "internal/pipeline", "internal/pki", "internal/resource", "internal/snapshot", "internal/store", "internal/store/bolt", "internal/telemetry", "tlspolicy"},
+	"internal/gateway":                       {"internal/auditor", "internal/backgate", "internal/config", "internal/controlplane", "internal/controlplane/acm", "internal/controlplane/apigateway", "internal/controlplane/apigatewayv2", "internal/controlplane/sts", "internal/doctor", "internal/evidence", "internal/frontgate", "internal/httpwire", "internal/pipeline", "internal/pki", "internal/posture", "internal/resource", "internal/snapshot", "internal/store", "internal/store/bolt", "internal/telemetry", "tlspolicy"},
 	"internal/controlplane":                  {"internal/awsapi", "internal/resource", "internal/sigv4", "internal/store", "internal/pki"},
 	"internal/controlplane/apigateway":       {"internal/awsapi", "internal/controlplane", "internal/pki", "internal/resource", "internal/store"},
 	"internal/controlplane/apigatewayv2":     {"internal/awsapi", "internal/controlplane", "internal/controlplane/apigateway", "internal/resource"},
@@ -39,6 +39,7 @@ var arrows = map[string][]string{
 	"internal/store":                         {},
 	"internal/controls":                      {"internal/posture", "tlspolicy"},
 	"internal/auditor":                       {"internal/awsapi", "internal/controls", "internal/posture", "internal/resource", "internal/store"},
+	"internal/evidence":                      {"internal/posture", "tlspolicy"},
 	"internal/account":                       {"internal/posture"},
 	"internal/posture":                       {}, // templates are judged without a gateway: no store, no snapshot
 	"internal/awsapi":                        {},

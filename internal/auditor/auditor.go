@@ -103,6 +103,7 @@ func Open(ctx context.Context, o Options) (*Auditor, error) {
 
 // Run follows the store until ctx ends.
 func (a *Auditor) Run(ctx context.Context) error {
+	a.tell()
 	hour := time.NewTicker(time.Hour)
 	defer hour.Stop()
 	from := a.Revision()
@@ -129,6 +130,7 @@ func (a *Auditor) Run(ctx context.Context) error {
 				if err := a.Evaluate(ctx); err != nil {
 					a.o.Log.Error("findings not judged anew; the old verdicts stand", "err", err)
 				}
+				a.tell()
 			}
 		}
 		if ctx.Err() != nil {
@@ -329,6 +331,22 @@ func (a *Auditor) apply(ctx context.Context, e store.Event) {
 	}
 }
 
+// tell hands all findings that a handshake could confirm and none has to Changed.
+func (a *Auditor) tell() {
+	if a.o.Changed == nil {
+		return
+	}
+	a.mu.RLock()
+	var out []posture.Finding
+	for _, f := range a.shown(a.resources) {
+		if _, ok := a.evidence[f.Resource.ID]; !ok {
+			out = append(out, f)
+		}
+	}
+	a.mu.RUnlock()
+	a.o.Changed(out)
+}
+
 // shown are the findings that a handshake could confirm.
 func (a *Auditor) shown(touched map[string]*judged) (out []posture.Finding) {
 	for _, j := range touched {
@@ -454,6 +472,18 @@ func (a *Auditor) WaitFor(ctx context.Context, rev store.Revision) error {
 		a.moved.Wait()
 	}
 	return ctx.Err()
+}
+
+// Holds reports whether a resource with that id is judged.
+func (a *Auditor) Holds(id string) bool {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	for _, j := range a.resources {
+		if j.resource.ID == id {
+			return true
+		}
+	}
+	return false
 }
 
 // Collect returns what is judged.

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/auditor"
 	"github.com/sallyport/sallyport/internal/backgate"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/controlplane"
@@ -75,6 +76,8 @@ type Gateway struct {
 	backends    *backgate.Gate
 	groups      *telemetry.Groups
 	metrics     *telemetry.Metrics
+	auditor     *auditor.Auditor
+	prober      *prober
 	admin       *http.Server
 	adminSocket net.Listener
 	listeners   []frontgate.Listener
@@ -162,6 +165,9 @@ func Open(ctx context.Context, o Options) (g *Gateway, err error) {
 		Snapshot: g.compiler.Current, Listeners: g.listeners, Handler: requests.Serve,
 		Connections: g.record, Log: o.Log, Now: o.Now,
 	}))
+	if err := g.openAuditor(ctx, o); err != nil {
+		return g, err
+	}
 	g.admin = g.newAdmin(o, sealer, credentials, requests)
 	return g, nil
 }
@@ -211,6 +217,7 @@ func (g *Gateway) newAdmin(o Options, sealer *pki.Sealer, credentials []pki.Cred
 	examiner := doctor.New(doctor.Options{Gate: g.backends, Snapshot: g.compiler.Current, Certificate: g.compiler.ClientCertificate, TrustFiles: g.trustFiles})
 	services.Extend("GET "+doctor.Path, examiner.Diagnose)
 	services.Extend("GET "+doctor.BackendsPath("{api}", "{stage}"), examiner.Backends)
+	services.Extend("GET "+AuditPath, g.audit)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -254,6 +261,9 @@ func (g *Gateway) apply(old, new *snapshot.Snapshot) {
 
 // record writes one record of the connection log and counts it.
 func (g *Gateway) record(c telemetry.Connection) {
+	if g.prober.isOwn(c.Peer) {
+		return
+	}
 	g.groups.Connections(c)
 	result := "ok"
 	if c.Chosen == nil || c.Reason != "" {
@@ -314,6 +324,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	})
 	parts.Go(func() { g.renewDaily(ctx) })
 	parts.Go(func() { g.watchExpiry(ctx) })
+	parts.Go(func() {
+		if err := g.auditor.Run(ctx); err != nil {
+			g.log.Error("this gateway is not judged any more; requests are served", "err", err)
+		}
+	})
+	parts.Go(func() { g.prober.run(ctx) })
 	if err := g.becomeReady(ctx); err != nil && ctx.Err() == nil {
 		stop(err)
 	}

@@ -1,0 +1,151 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/auditor"
+	"github.com/sallyport/sallyport/internal/evidence"
+	"github.com/sallyport/sallyport/internal/posture"
+	"github.com/sallyport/sallyport/internal/snapshot"
+)
+
+// AuditPath is the extension that answers with the auditor's report on this
+// gateway, a posture.Report as JSON.
+const AuditPath = "/_sallyport/audit"
+
+// audit answers with the report as it stands.
+func (g *Gateway) audit(context.Context, *http.Request) (any, error) { return g.auditor.Report(), nil }
+
+// prober asks our own first gate what findings say of it: names are probed one
+// at a time, and for a fifth of the time at most.
+type prober struct {
+	g       *Gateway
+	mu      sync.Mutex
+	pending map[string]posture.Finding // by resource id
+	wake    chan struct{}
+	// own are our ends of connections that are not a client's: what they do
+	// goes to no log and no count.
+	own sync.Map // address and port
+}
+
+func newProber(g *Gateway) *prober {
+	return &prober{g: g, pending: map[string]posture.Finding{}, wake: make(chan struct{}, 1)}
+}
+
+// add notes findings that the wire can confirm.
+func (p *prober) add(findings []posture.Finding) {
+	p.mu.Lock()
+	for _, f := range findings {
+		if f.Expect != nil && f.Expect.Host != "" {
+			p.pending[f.Resource.ID] = f
+		}
+	}
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next takes one finding, and says how many are left.
+func (p *prober) next() (f posture.Finding, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, f := range p.pending {
+		delete(p.pending, id)
+		return f, true
+	}
+	return f, false
+}
+
+func (p *prober) waits(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.pending[id]
+	return ok
+}
+
+func (p *prober) run(ctx context.Context) {
+	for {
+		f, ok := p.next()
+		if !ok {
+			select {
+			case <-ctx.Done():
+				return
+			case <-p.wake:
+			}
+			continue
+		}
+		begun := time.Now()
+		again := p.probe(ctx, f)
+		rest := time.NewTimer(4 * time.Since(begun))
+		if again {
+			rest.Reset(max(time.Second, 4*time.Since(begun)))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-rest.C:
+		}
+		if again {
+			p.add([]posture.Finding{f})
+		}
+	}
+}
+
+// probe asks about one finding. again says that its configuration is not in
+// force yet, so that the answer would be about another one.
+func (p *prober) probe(ctx context.Context, f posture.Finding) (again bool) {
+	g, w := p.g, f.Expect
+	name := g.compiler.Current().Lookup(w.Host)
+	if name == nil || w.Policy != "" && name.Policy.Name != w.Policy {
+		return name != nil || g.auditor.Holds(f.Resource.ID)
+	}
+	target := g.listenerOf(name, w.Edge)
+	if target == "" {
+		return false
+	}
+	var dialer net.Dialer
+	e := evidence.Probe(ctx, w, target, func(ctx context.Context) (net.Conn, error) {
+		c, err := dialer.DialContext(ctx, "tcp", target)
+		if err == nil {
+			p.own.Store(c.LocalAddr().String(), struct{}{})
+		}
+		return c, err
+	})
+	if ctx.Err() == nil && !p.waits(f.Resource.ID) { // else it is about a configuration that is no more
+		g.auditor.Witness(f.Resource.ID, e)
+	}
+	return false
+}
+
+// isOwn reports whether a connection is a probe's, once.
+func (p *prober) isOwn(peer string) bool {
+	_, ok := p.own.LoadAndDelete(peer)
+	return ok
+}
+
+// listenerOf is the address of the listener that serves a name.
+func (g *Gateway) listenerOf(name *snapshot.Name, edge bool) string {
+	typ := "REGIONAL"
+	switch {
+	case edge:
+		typ = "EDGE"
+	case name.Endpoints&snapshot.Private != 0:
+		typ = "PRIVATE"
+	}
+	return g.runtime.Listeners[typ]
+}
+
+// openAuditor judges what the store holds.
+func (g *Gateway) openAuditor(ctx context.Context, o Options) (err error) {
+	g.prober = newProber(g)
+	g.auditor, err = auditor.Open(ctx, auditor.Options{
+		Store: g.store, Region: o.Config.Region, Account: o.Config.AccountID, Now: o.Now, Log: o.Log, Changed: g.prober.add,
+	})
+	return err
+}
