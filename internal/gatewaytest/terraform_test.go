@@ -14,7 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/acm"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 
+	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/pki"
 )
 
@@ -89,16 +91,20 @@ func TestTerraform(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes most of a minute")
 	}
-	w := Start(t)
-	ctx := t.Context()
-	backend := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	answer := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(rw, "%s %s", r.URL.Path, r.Header.Get("X-Stage"))
-	}))
+	})
+	backend, linked := httptest.NewTLSServer(answer), httptest.NewServer(answer)
 	t.Cleanup(backend.Close)
+	t.Cleanup(linked.Close)
+	w := Start(t, func(c *config.Config) {
+		c.Targets = map[string][]string{tcpBalancer: {linked.Listener.Addr().String()}}
+	})
+	ctx := t.Context()
 	const domain = "pets.example"
 	certificates := w.domainFiles(t, domain, "*."+domain)
 	tf := newTerraform(t, w, filepath.Join("testdata", "terraform"),
-		"TF_VAR_domain="+domain, "TF_VAR_backend="+backend.URL, "TF_VAR_certificates="+certificates)
+		"TF_VAR_domain="+domain, "TF_VAR_backend="+backend.URL, "TF_VAR_load_balancer="+tcpBalancer, "TF_VAR_certificates="+certificates)
 
 	get := func(url, want string) {
 		t.Helper()
@@ -111,6 +117,7 @@ func TestTerraform(t *testing.T) {
 	tf.run(t, 0, append([]string{"plan", "-detailed-exitcode"}, state...)...)
 	get("https://"+domain+"/pets", "[]")
 	get("https://"+domain+"/v1/pets/7", "/7 ")
+	get("https://"+domain+"/linked", "/linked ")
 
 	// Each run costs the provider seconds of start, so the second half is not
 	// for every day; the patches it sends are in the tables of resource's tests.
@@ -134,6 +141,14 @@ func TestTerraform(t *testing.T) {
 	list, err := w.ACM.ListCertificates(ctx, &acm.ListCertificatesInput{})
 	if err != nil || len(list.CertificateSummaryList) != 0 {
 		t.Errorf("after destroy: %d certificates, %v", len(list.CertificateSummaryList), err)
+	}
+	links, err := w.API.GetVpcLinks(ctx, &apigateway.GetVpcLinksInput{})
+	if err != nil || len(links.Items) != 0 {
+		t.Errorf("after destroy: %d VPC links, %v", len(links.Items), err)
+	}
+	links2, err := w.V2.GetVpcLinks(ctx, &apigatewayv2.GetVpcLinksInput{})
+	if err != nil || len(links2.Items) != 0 {
+		t.Errorf("after destroy: %d VPC links V2, %v", len(links2.Items), err)
 	}
 	account, err := w.API.GetAccount(ctx, &apigateway.GetAccountInput{})
 	if err != nil || account.CloudwatchRoleArn != nil {

@@ -12,6 +12,7 @@ terraform {
 variable "endpoint" { type = string }
 variable "domain" { type = string }
 variable "backend" { type = string }
+variable "load_balancer" { type = string } # ARN
 variable "certificates" { type = string } # folder of cert.pem, key.pem, chain.pem
 
 # changed turns every setting that can be changed in place to its second value.
@@ -28,9 +29,10 @@ provider "aws" {
   max_retries                 = 1
 
   endpoints {
-    apigateway = var.endpoint
-    acm        = var.endpoint
-    sts        = var.endpoint
+    apigateway   = var.endpoint
+    apigatewayv2 = var.endpoint
+    acm          = var.endpoint
+    sts          = var.endpoint
   }
 
   default_tags {
@@ -198,6 +200,45 @@ resource "aws_api_gateway_integration" "pet" {
   }
 }
 
+# GET /linked: a backend behind a VPC link.
+resource "aws_api_gateway_vpc_link" "this" {
+  name        = var.changed ? "inside again" : "inside"
+  description = var.changed ? "second" : "first"
+  target_arns = [var.load_balancer]
+  tags        = { use = var.changed ? "pets and more" : "pets" }
+}
+
+resource "aws_apigatewayv2_vpc_link" "this" {
+  name               = var.changed ? "inside again" : "inside"
+  subnet_ids         = ["subnet-0a1b2c3d", "subnet-0a1b2c3e"]
+  security_group_ids = ["sg-0a1b2c3d"]
+  tags               = { use = var.changed ? "pets and more" : "pets" }
+}
+
+resource "aws_api_gateway_resource" "linked" {
+  rest_api_id = aws_api_gateway_rest_api.this.id
+  parent_id   = aws_api_gateway_rest_api.this.root_resource_id
+  path_part   = "linked"
+}
+
+resource "aws_api_gateway_method" "linked" {
+  rest_api_id   = aws_api_gateway_rest_api.this.id
+  resource_id   = aws_api_gateway_resource.linked.id
+  http_method   = "GET"
+  authorization = "NONE"
+}
+
+resource "aws_api_gateway_integration" "linked" {
+  rest_api_id             = aws_api_gateway_rest_api.this.id
+  resource_id             = aws_api_gateway_resource.linked.id
+  http_method             = aws_api_gateway_method.linked.http_method
+  type                    = "HTTP_PROXY"
+  integration_http_method = "GET"
+  uri                     = "http://inside.example/linked"
+  connection_type         = "VPC_LINK"
+  connection_id           = aws_api_gateway_vpc_link.this.id
+}
+
 resource "aws_api_gateway_deployment" "this" {
   rest_api_id = aws_api_gateway_rest_api.this.id
   description = var.changed ? "second" : "first"
@@ -207,7 +248,7 @@ resource "aws_api_gateway_deployment" "this" {
     create_before_destroy = true
   }
 
-  depends_on = [aws_api_gateway_integration_response.list, aws_api_gateway_integration.pet]
+  depends_on = [aws_api_gateway_integration_response.list, aws_api_gateway_integration.pet, aws_api_gateway_integration.linked]
 }
 
 resource "aws_api_gateway_stage" "prod" {
