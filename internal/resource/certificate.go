@@ -45,12 +45,16 @@ func NewCertificate(imported *pki.Imported, old *types.CertificateDetail, arn st
 		Status:             types.CertificateStatusIssued,
 		Type:               types.CertificateTypeImported,
 	}
-	if len(d.SubjectAlternativeNames) == 0 {
-		return d, Errorf(Validation, "The certificate names no domain: it needs a subject alternative name.")
+	switch {
+	case len(d.SubjectAlternativeNames) > 0:
+		if !slices.Contains(d.SubjectAlternativeNames, *d.DomainName) {
+			d.DomainName = aws.String(d.SubjectAlternativeNames[0])
+		}
+	case *d.DomainName == "":
+		return d, Errorf(Validation, "The certificate names nothing: it needs a subject alternative name or a common name.")
 	}
-	if *d.DomainName == "" || !slices.Contains(d.SubjectAlternativeNames, *d.DomainName) {
-		d.DomainName = aws.String(d.SubjectAlternativeNames[0])
-	}
+	// With a common name alone it serves no domain name (ServesDomain), but many a
+	// client has no more.
 	if old == nil {
 		return d, nil
 	}

@@ -148,3 +148,30 @@ func TestRotate(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a stage is asked to name: what is taken leads to one key of each
+// kind, in its own folder of the store.
+func FuzzParseClientCertificate(f *testing.F) {
+	for _, ref := range []string{"a1b2c3", CertificateARN("us-east-1", "000000000000", "aa-bb"), "a/../b", "arn:aws:acm:::certificate/", "%61", ""} {
+		f.Add(ref)
+	}
+	f.Fuzz(func(t *testing.T, ref string) {
+		name, ok := ParseClientCertificate(ref)
+		if !ok {
+			return
+		}
+		for key, prefix := range map[string][2]string{
+			name.Document(): {PrefixClientCertificates, PrefixCertificates},
+			name.Material(): {PrefixClientMaterial, PrefixMaterial},
+			name.Marker():   {PrefixMarkers + "clientcertificates/", PrefixMarkers + "certificates/"},
+		} {
+			own := prefix[0]
+			if name.ACM {
+				own = prefix[1]
+			}
+			if id, found := strings.CutPrefix(key, own); !found || id == "" || id != name.ID || strings.ContainsAny(id, "/.%") || !strings.HasSuffix(ref, id) {
+				t.Errorf("%q leads to %q", ref, key)
+			}
+		}
+	})
+}

@@ -113,7 +113,7 @@ func TestImportRefusals(t *testing.T) {
 	good := issue(t, pki.LeafOptions{Names: []string{"api.example.com"}})
 	other := issue(t, pki.LeafOptions{Names: []string{"api.example.com"}})
 	old := issue(t, pki.LeafOptions{Names: []string{"api.example.com"}, NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(-24 * time.Hour)})
-	nameless := issue(t, pki.LeafOptions{CommonName: "api.example.com"})
+	nameless := issue(t, pki.LeafOptions{})
 	before := g.Revision(t)
 	for _, tt := range []struct {
 		name  string
@@ -125,7 +125,7 @@ func TestImportRefusals(t *testing.T) {
 		{"another's key", parts{good.certificate, other.key, nil}, "does not match"},
 		{"another's chain", parts{good.certificate, good.key, other.chain}, "Could not validate the certificate with the certificate chain."},
 		{"expired", old, "expired"},
-		{"no names", nameless, "names no domain"},
+		{"no names", nameless, "names nothing"},
 		{"key is a certificate", parts{good.certificate, good.certificate, nil}, "PEM"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

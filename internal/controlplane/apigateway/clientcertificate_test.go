@@ -315,6 +315,25 @@ func TestAttachACMCertificate(t *testing.T) {
 	}
 }
 
+// A certificate of a client has a common name and no more: ACM takes it, stages
+// show it, and no domain name is served with it.
+func TestCommonNameOnly(t *testing.T) {
+	g := controlplanetest.Start(t, nil)
+	api := deployed(t, g, "prod")
+	authority := must(pki.NewAuthority("test root"))(t)
+	leaf := must(authority.Leaf(pki.LeafOptions{CommonName: "gateway.example.com", Client: true}))(t)
+	arn := must(g.ACM.ImportCertificate(ctx, &acm.ImportCertificateInput{Certificate: leaf.CertificatePEM(), PrivateKey: must(leaf.KeyPEM())(t)}))(t).CertificateArn
+	if err := attach(g, api, "prod", *arn); err != nil {
+		t.Error(err)
+	}
+	d := must(g.ACM.DescribeCertificate(ctx, &acm.DescribeCertificateInput{CertificateArn: arn}))(t).Certificate
+	if *d.DomainName != "gateway.example.com" || len(d.SubjectAlternativeNames) != 0 {
+		t.Errorf("%s and %v", *d.DomainName, d.SubjectAlternativeNames)
+	}
+	_, err := g.API.CreateDomainName(ctx, &sdk.CreateDomainNameInput{DomainName: aws.String("gateway.example.com"), RegionalCertificateArn: arn, EndpointConfiguration: regional()})
+	refused(t, err, "BadRequestException", "does not cover the domain name gateway.example.com")
+}
+
 // Deleting a certificate and attaching it at the same moment: one of the two
 // loses, and no stage names, or goes on showing, what is not there.
 func TestAttachDeleteRace(t *testing.T) {
