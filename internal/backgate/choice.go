@@ -274,13 +274,17 @@ func (x *exchange) confirm(again bool) error {
 	if s == nil || again || !s.asked && !s.resumed {
 		return nil
 	}
-	if x.current && x.choice.state.Load() == showsCurrent && x.call.Replayable() {
+	proved := x.current && x.choice.state.Load() == showsCurrent
+	if proved && x.call.Replayable() {
 		return nil // as without a rotation, but that an alert is still believed
 	}
 	// A backend far away, or under load, takes longer for its verdict as it did
 	// for the handshake.
-	wait := min(silence, grace+3*s.took)
-	x.call.Hold(wait)
+	wait, hold := min(silence, grace+3*s.took), silence
+	if proved {
+		hold = wait
+	}
+	x.call.Hold(hold)
 	if !s.asked {
 		return nil
 	}
