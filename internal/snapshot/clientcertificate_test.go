@@ -25,15 +25,10 @@ func shows(id string) func(*types.Stage) {
 	return func(s *types.Stage) { s.ClientCertificateId = aws.String(id) }
 }
 
-// clientMaterialDoc makes a fresh generated certificate.
+// clientMaterialDoc makes a fresh certificate for backends.
 func (w *world) clientMaterialDoc(id string) store.Put {
 	w.Helper()
-	made, err := pki.NewClientCertificate(time.Now())
-	if err != nil {
-		w.Fatal(err)
-	}
-	pair := made.TLS()
-	put := materialDoc(w.sealer, id, &pair, nil)
+	put := materialDoc(w.sealer, id, newCertificate("ApiGateway"), nil)
 	put.Key = resource.ClientMaterialKey(id)
 	return put
 }

@@ -93,10 +93,6 @@ func TestRefused(t *testing.T) {
 		{"request validator", func(m *types.Method) { m.RequestValidatorId = aws.String("v1") }, "v1"},
 		{"Lambda", func(m *types.Method) { m.MethodIntegration.Type = types.IntegrationTypeAwsProxy }, "AWS_PROXY"},
 		{"AWS", func(m *types.Method) { m.MethodIntegration.Type = types.IntegrationTypeAws }, "AWS"},
-		{"VPC link", func(m *types.Method) {
-			proxyTo("http://x")(m)
-			m.MethodIntegration.ConnectionType = types.ConnectionTypeVpcLink
-		}, "VPC"},
 		{"nothing", func(*types.Method) {}, ""},
 		{"no integration", func(m *types.Method) { m.MethodIntegration = nil }, ""},
 	} {
