@@ -12,10 +12,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -183,8 +185,7 @@ func TestVerdicts(t *testing.T) {
 // reissue certifies the key of c by another issuer.
 func reissue(t testing.TB, c, issuer *issued, change func(*x509.Certificate)) *x509.Certificate {
 	t.Helper()
-	serial++
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(serial.Add(1)), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	change(tmpl)
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, issuer.cert, c.key.Public(), issuer.key)
 	if err != nil {
@@ -354,8 +355,7 @@ func withKey(t testing.TB, issuer *issued, bits int, change func(*x509.Certifica
 	t.Helper()
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	n.Add(n, big.NewInt(12345)) // odd
-	serial++
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "backend"}, DNSNames: []string{"localhost"},
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(serial.Add(1)), Subject: pkix.Name{CommonName: "backend"}, DNSNames: []string{"localhost"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	if change != nil {
 		change(tmpl)
@@ -518,8 +518,7 @@ func TestVerdictIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		serial++
-		c := &x509.Certificate{SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+		c := &x509.Certificate{SerialNumber: big.NewInt(serial.Add(1)), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 		change(c)
 		if issuer == nil {
 			issuer, by = c, k
@@ -566,5 +565,25 @@ func unreadables(t testing.TB, root *issued) map[string][]byte {
 		"trailing bytes":     append(bytes.Clone(leaf.cert.Raw), 0),
 		"empty":              {},
 		"no certificate":     []byte("-----BEGIN CERTIFICATE-----"),
+	}
+}
+
+// rawValue is a public key's DER: an algorithm's OID and the key's bytes.
+func rawValue(t testing.TB, oid asn1.ObjectIdentifier, key []byte) asn1.RawValue {
+	t.Helper()
+	der, err := asn1.Marshal(struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}{pkix.AlgorithmIdentifier{Algorithm: oid}, asn1.BitString{Bytes: key, BitLength: 8 * len(key)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return asn1.RawValue{FullBytes: der}
+}
+
+func writePEM(t testing.TB, path string, c *x509.Certificate) {
+	t.Helper()
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
