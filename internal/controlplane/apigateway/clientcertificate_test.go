@@ -206,7 +206,6 @@ func TestAttachClientCertificate(t *testing.T) {
 	step("attach", a, "")
 	step("the same again", a, "")
 	step("replace", b, a)
-	before := g.Revision(t)
 	for _, bad := range []struct{ id, says string }{
 		{"nosuch", "Client certificate id nosuch does not exist"},
 		{"A/../b", "Client certificate id A/../b does not exist"},
@@ -214,7 +213,7 @@ func TestAttachClientCertificate(t *testing.T) {
 		{"arn:aws:apigateway:us-east-1::/clientcertificates/" + a, "does not exist"},
 		{importCertificate(t, g, pki.LeafOptions{}), "its extended key usage must include clientAuth"},
 	} {
-		before = g.Revision(t)
+		before := g.Revision(t)
 		refused(t, attach(g, api, "prod", bad.id), "BadRequestException", bad.says)
 		if g.Revision(t) != before {
 			t.Errorf("%s: something was written", bad.id)
