@@ -73,7 +73,7 @@ func newRig(w *world, request, answer string) *rig {
 	// The answer's length is learnt by waiting until nothing more comes.
 	r.c.Write(r.request)
 	for r.c.SetReadDeadline(time.Now().Add(5 * time.Second)); ; r.c.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) {
-		n, err := r.c.Read(r.buf)
+		n, err := r.c.Read(r.buf[r.answer:])
 		r.answer += n
 		if err != nil {
 			break
