@@ -38,6 +38,9 @@ type Inspection struct {
 	// Timeout bounds the whole inspection; zero: only the gate's own for the dial
 	// and for the handshake do.
 	Timeout time.Duration
+	// Request makes Readiness send OPTIONS / to a backend that asks for a
+	// certificate and lets the handshake through: some judge only then.
+	Request bool
 	// TrustFiles are the PEM files that the gate's roots were read from beside the
 	// system's. They are only named, in the openssl line.
 	TrustFiles []string

@@ -33,9 +33,11 @@ type Acceptance struct {
 	State State `json:"state"`
 	// Alert is the backend's, by its RFC name; "" when it refused without one.
 	Alert string `json:"alert,omitempty"`
+	// Status is that of the answer to OPTIONS /; 0: it was not sent, or not answered.
+	Status int `json:"status,omitempty"`
 	// Verdict is the kind of fault that made it unreachable.
 	Verdict string `json:"verdict,omitempty"`
-	// Reason says it in words, in lower case; "" when accepted.
+	// Reason says it in words, in lower case; "" when accepted without a doubt.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -45,12 +47,13 @@ func (a Acceptance) LetThrough() bool { return a.State == Accepted || a.State ==
 
 // Readiness shakes hands with a backend once for each certificate, nil for none,
 // and says whether it lets a caller with it in. The inspection's own certificate
-// does not count, and its timeout bounds each handshake. No byte of a request is
-// sent, no session resumed, and no connection kept. Safe for concurrent use.
+// does not count, and its timeout bounds each try. No byte of a request is sent
+// unless the inspection wants it, no session resumed, and no connection kept.
+// Safe for concurrent use.
 //
 // Servers judge at three points: in the handshake (TLS 1.2), right after it (TLS
 // 1.3), for which half a second is left, or as the first request comes (nginx),
-// which is not found out here.
+// which is found out only by Inspection.Request.
 func (g *Gate) Readiness(ctx context.Context, in Inspection, certificates ...*tls.Certificate) []Acceptance {
 	all := make([]Acceptance, len(certificates))
 	turns := make(chan struct{}, maxHandshakes)
@@ -81,7 +84,11 @@ func (g *Gate) ready(ctx context.Context, in *Inspection, c *tls.Certificate) Ac
 		return unreachable(ctx, in.Host, &Error{Kind: InvalidAddress, Cause: errAuthority})
 	}
 	k := key{host: in.Host, target: in.Target, secure: true, skip: in.InsecureSkipVerification, certificate: c}
-	return g.trust.Load().try(ctx, k, in.ServerName)
+	a := g.trust.Load().try(ctx, k, in.ServerName)
+	if in.Request && in.ServerName == "" && a.State == Accepted {
+		g.ask(ctx, in, c, &a)
+	}
+	return a
 }
 
 func unreachable(ctx context.Context, host string, err error) Acceptance {
