@@ -159,3 +159,19 @@ func mustCompile(t testing.TB, format string) *Format {
 	}
 	return f
 }
+
+// A line keeps all but what would end it or garble a terminal.
+func TestAppendLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                          "",
+		`{"a": "b\\c", 'd': <e>}`:   `{"a": "b\\c", 'd': <e>}`,
+		"a\nb\r\nc\td":              `a\nb\r\nc` + "\td",
+		"\x1b[31m\x00\x7f":          `\x1b[31m\x00\x7f`,
+		"\xff\xc3":                  `\xff\xc3`,
+		"é\u0085\u2028\u2029\ufffd": `é\xc2\x85\xe2\x80\xa8\xe2\x80\xa9` + "\ufffd",
+	} {
+		if got := string(AppendLine([]byte("> "), text)); got != "> "+want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
