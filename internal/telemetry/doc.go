@@ -1,5 +1,6 @@
 // Package telemetry is what the gateway says about itself: access logs in the
-// stage's own format, the groups of execution logs, the connection log, the process log and metrics.
+// stage's own format, the groups of execution logs, the connection log, the
+// process log and metrics.
 //
 // It promises that nothing here blocks or stops a request: writers have bounded
 // buffers, a full disk drops lines, and drops are counted and said. A record is
