@@ -40,6 +40,8 @@ var arrows = map[string][]string{
 	"internal/controls":                      {"internal/posture", "tlspolicy"},
 	"internal/auditor":                       {"internal/awsapi", "internal/controls", "internal/posture", "internal/resource", "internal/store"},
 	"internal/evidence":                      {"internal/posture", "tlspolicy"},
+	"internal/baseline":                      {"internal/posture"},
+	"internal/report":                        {"internal/posture"},
 	"internal/account":                       {"internal/posture"},
 	"internal/posture":                       {}, // templates are judged without a gateway: no store, no snapshot
 	"internal/awsapi":                        {},

@@ -21,6 +21,9 @@ type Finding struct {
 	Parameters Values `json:"parameters,omitempty"` // shared between findings: not to be changed
 	Expect     *Wire  `json:"expect,omitempty"`
 
+	// Accepted says that somebody takes the finding as it is; nil: nobody does.
+	Accepted *Acceptance `json:"accepted,omitempty"`
+
 	// FirstSeen and LastSeen are when this verdict was first and last
 	// reached. [Evaluate] sets both to its time; who keeps findings carries
 	// the first over.
@@ -75,6 +78,15 @@ type Step struct {
 	Breaks []string `json:"breaks,omitempty"` // who or what stops working
 }
 
+// An Acceptance is why a failing finding does not count.
+type Acceptance struct {
+	Reason  string    `json:"reason"`
+	Expires time.Time `json:"expires,omitzero"` // zero: never
+}
+
+// Open reports a finding that counts: it fails and nobody accepted it.
+func (f *Finding) Open() bool { return f.Status.Failing() && f.Accepted == nil }
+
 // Key identifies the finding as long as the resource exists: the control and
 // the resource.
 func (f *Finding) Key() string { return f.Control + " " + f.Resource.ID }
@@ -83,6 +95,7 @@ func (f *Finding) Key() string { return f.Control + " " + f.Resource.ID }
 type Report struct {
 	Findings []Finding `json:"findings"` // by resource, then in the order of the controls
 	Summary  Summary   `json:"summary"`
+	Problems []Problem `json:"problems,omitempty"` // what could not be read
 }
 
 // A Summary counts.
