@@ -1,5 +1,5 @@
 // Package apigatewayv2 answers API Gateway's version 2 operations that this
-// gateway has: VPC links and their tags. Version 1's integrations go by them,
+// gateway has: VPC links and their tags, and that there is no HTTP API. Version 1's integrations go by them,
 // so both versions share one space of ids.
 package apigatewayv2
 
@@ -22,6 +22,8 @@ type service struct{ *controlplane.Server }
 // Register adds the operations of API Gateway version 2 to server.
 func Register(server *controlplane.Server) {
 	s := &service{server}
+
+	controlplane.Handle(server, name, s.getAPIs)
 
 	controlplane.Handle(server, name, s.createVPCLink)
 	controlplane.Handle(server, name, s.getVPCLink)
