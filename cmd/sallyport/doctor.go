@@ -25,6 +25,7 @@ type doctorOrder struct {
 	stage    string // API/STAGE: every backend's TLS
 	ready    string // API/STAGE: every backend and the client certificate
 	strict   bool
+	silent   bool
 	local    bool
 	file     string
 	output   string
@@ -40,12 +41,13 @@ func doctorCommand() *cobra.Command {
 		Short: "Say why the second gate refuses a backend, which certificate is at fault and what to do",
 		Long: "Connect to a backend as the second gate does and say what comes of it: the certificates as they\n" +
 			"were presented, the verdict, the element at fault, the way out, AWS's own words for it and an\n" +
-			"openssl command that shows the same. No request is sent.\n\n" +
+			"openssl command that shows the same. Nothing is requested of the backend.\n\n" +
 			"A gateway that runs on the data folder is asked, so that the trust and the targets in force judge;\n" +
 			"without one, with --local, --trust-bundle or --allow-backend, this process judges by its own.\n\n" +
 			"--stage tries every backend of a deployed stage. --client-certificates also says of each whether it\n" +
 			"asks for a client certificate, takes the stage's own and, during a rotation, the one before, and\n" +
-			"whether it lets in a caller who shows none: who then need not come through the gateway.\n\n" +
+			"whether it lets in a caller who shows none: who then need not come through the gateway. A backend\n" +
+			"that lets a handshake through is also asked OPTIONS /, which changes nothing (not with --no-request).\n\n" +
 			"Exit code 0 when the backend (every backend) would be asked, 1 when it would be refused or refuses\n" +
 			"the client certificate; a door that stands open is a warning, and 1 only with --strict.",
 		Example: "  sallyport doctor https://backend.example.com:8443\n" +
@@ -63,6 +65,7 @@ func doctorCommand() *cobra.Command {
 	f.StringVar(&o.stage, "stage", "", "try every backend of `API/STAGE`")
 	f.StringVar(&o.ready, "client-certificates", "", "try every backend of `API/STAGE` with and without its client certificates")
 	f.BoolVar(&o.strict, "strict", false, "with --client-certificates: exit code 1 also for doors that stand open")
+	f.BoolVar(&o.silent, "no-request", false, "with --client-certificates: shake hands only; servers such as nginx then look open")
 	f.BoolVar(&o.local, "local", false, "judge in this process, even if a gateway runs")
 	f.StringVar(&o.file, "config", "", "configuration `FILE` (YAML) of the gateway")
 	for _, name := range doctorSettings {
@@ -92,8 +95,10 @@ func (o *doctorOrder) check(cmd *cobra.Command, args []string) error {
 	if o.output != "table" && o.output != "json" {
 		return unknownOutput(o.output)
 	}
-	if o.strict && !f.Changed("client-certificates") {
-		return usage("doors are tried with --client-certificates API/STAGE", "--strict without --client-certificates")
+	for _, name := range []string{"strict", "no-request"} {
+		if f.Changed(name) && !f.Changed("client-certificates") {
+			return usage("doors are tried with --client-certificates API/STAGE", "--%s without --client-certificates", name)
+		}
 	}
 	local := o.judgesAlone(cmd)
 	if len(args) == 1 {
@@ -244,7 +249,7 @@ func (o *doctorOrder) examineStage(cmd *cobra.Command, g *running) error {
 	defer progress.clear()
 	for {
 		var page doctor.Stage
-		query := url.Values{"limit": {strconv.Itoa(pageSize)}}
+		query := url.Values{"limit": {strconv.Itoa(pageSize)}, "request": {strconv.FormatBool(o.ready != "" && !o.silent)}}
 		if all.Position != "" {
 			query.Set("position", all.Position)
 		}
@@ -283,8 +288,12 @@ func (o *doctorOrder) judgeStage(s *doctor.Stage) error {
 		switch b := &s.Backends[i]; b.Verdict {
 		case doctor.Unverified:
 			refused++
-		case doctor.Refuses, doctor.Behind:
+		case doctor.Refuses:
 			closed++
+		case doctor.Behind:
+			if o.ready != "" { // else requests get through
+				closed++
+			}
 		case doctor.Open:
 			open++
 		}

@@ -183,7 +183,10 @@ func printStage(out io.Writer, s *doctor.Stage, judge string) error {
 		version, verdict, why := "", "REFUSED: no target", b.Why
 		if d := b.Diagnosis; d != nil {
 			version, verdict, why = d.Version, "accepted", d.Why
-			if !d.Accepted {
+			switch {
+			case b.Verdict == doctor.Behind: // requests come with the certificate that it takes
+				why = b.Why
+			case !d.Accepted:
 				verdict = "REFUSED: " + d.Verdict
 			}
 		}

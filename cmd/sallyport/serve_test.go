@@ -540,6 +540,18 @@ func TestExitCodes(t *testing.T) {
 		{"serve --propagation-delay 15", 2, `"15" is not a duration`},
 		{"frobnicate", 2, `unknown command "frobnicate"`},
 		{"version -o xml", 2, `unknown output form "xml"`},
+		{"doctor --help", 0, "--client-certificates API/STAGE"},
+		{"doctor https://127.0.0.1:1 --local", 1, "REFUSED: refused address"},
+		{"doctor https://127.0.0.1:1 --data-dir " + data + " --client-certificate abc123", 1, "--client-certificate needs the running gateway"},
+		{"doctor", 2, "doctor takes one URL, --stage or --client-certificates"},
+		{"doctor http://127.0.0.1:1", 2, "http:// has no TLS"},
+		{"doctor 127.0.0.1:1", 2, "is no URL"},
+		{"doctor https://127.0.0.1:1 -o yaml", 2, `unknown output form "yaml"`},
+		{"doctor https://127.0.0.1:1 --allow-backend everything", 2, `"everything" is not a CIDR range`},
+		{"doctor https://127.0.0.1:1 https://127.0.0.1:2", 2, "doctor takes one URL"},
+		{"doctor --stage prod", 2, `"prod" is not API/STAGE`},
+		{"doctor --stage a/prod --local", 2, "only a running gateway knows"},
+		{"doctor --nope", 2, "unknown flag: --nope"},
 	} {
 		args := strings.Fields(tc.args)
 		if strings.HasSuffix(tc.args, " ") {

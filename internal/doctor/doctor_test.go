@@ -146,6 +146,9 @@ func TestJudge(t *testing.T) {
 		return &backgate.Acceptance{State: s, Reason: "its reason"}
 	}
 	yes, no, notAsked, lost := state(backgate.Accepted), state(backgate.Refused), state(backgate.NotAsked), state(backgate.Unreachable)
+	answered := func(status int) *backgate.Acceptance {
+		return &backgate.Acceptance{State: backgate.Accepted, Status: status}
+	}
 	for _, tc := range []struct {
 		attached, previous, without *backgate.Acceptance
 		want                        Verdict
@@ -154,7 +157,12 @@ func TestJudge(t *testing.T) {
 		{yes, nil, no, Ready, "takes the attached certificate"},
 		{yes, yes, no, Ready, "takes the attached certificate"},
 		{yes, no, no, Ready, "takes the attached certificate"},
-		{yes, nil, yes, Open, "lets callers in that show none"},
+		{yes, nil, yes, Open, "was not tried"},
+		{yes, nil, answered(200), Open, "lets callers in that show none (OPTIONS / gets 200)"},
+		{answered(403), nil, answered(403), Open, "OPTIONS / gets 403"},
+		{answered(204), nil, answered(403), Ready, "takes the attached certificate"},
+		{answered(204), nil, answered(401), Ready, "takes the attached certificate"},
+		{no, nil, answered(403), Refuses, "its reason"},
 		{notAsked, nil, notAsked, Open, "whoever reaches it gets in"},
 		{nil, nil, notAsked, Open, "whoever reaches it gets in"},
 		{no, yes, no, Behind, "its reason"},
@@ -168,6 +176,7 @@ func TestJudge(t *testing.T) {
 	} {
 		row := Backend{Attached: tc.attached, Previous: tc.previous, Without: tc.without,
 			Diagnosis: &backgate.Diagnosis{Verdict: "expired certificate", Why: "it was valid until yesterday"}}
+		compare(&row)
 		if got, why := judge(&row); got != tc.want || !strings.Contains(why, tc.why) {
 			t.Errorf("%+v: %s, %s; want %s, %s", tc, got, why, tc.want, tc.why)
 		}

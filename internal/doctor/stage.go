@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,7 +83,7 @@ const (
 
 // Backends answers BackendsPath.
 func (d *Doctor) Backends(ctx context.Context, r *http.Request) (any, error) {
-	from, limit, err := pageOf(r)
+	p, err := pageOf(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
@@ -93,12 +96,12 @@ func (d *Doctor) Backends(ctx context.Context, r *http.Request) (any, error) {
 	}
 	defer d.leave()
 	all := stage.Backends()
-	page := all[min(from, len(all)):min(from+limit, len(all))]
+	page := all[min(p.from, len(all)):min(p.from+p.limit, len(all))]
 	out := &Stage{API: stage.API, Name: stage.Name, Total: len(all), Backends: make([]Backend, len(page)), Undetermined: stage.OpenBackends(),
 		ClientCertificate:   shown(stage.ClientCertificateID, stage.ClientCertificate),
 		PreviousCertificate: shown(stage.PreviousCertificateID, stage.PreviousCertificate)}
-	if from+limit < len(all) {
-		out.Position = strconv.Itoa(from + limit)
+	if p.from+p.limit < len(all) {
+		out.Position = strconv.Itoa(p.from + p.limit)
 	}
 	var dials sync.WaitGroup
 	room := make(chan struct{}, parallelDials)
@@ -106,28 +109,47 @@ func (d *Doctor) Backends(ctx context.Context, r *http.Request) (any, error) {
 		room <- struct{}{}
 		dials.Go(func() {
 			defer func() { <-room }()
-			out.Backends[i] = d.examine(ctx, stage, &page[i])
+			out.Backends[i] = d.examine(ctx, stage, &page[i], p.request)
 		})
 	}
 	dials.Wait()
 	return out, ctx.Err()
 }
 
-// pageOf reads limit and position.
-func pageOf(r *http.Request) (from, limit int, err error) {
-	query := r.URL.Query()
-	limit = defaultPage
-	if text := query.Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxPage {
-			return 0, 0, resource.Errorf(resource.BadRequest, "limit is not a number from 1 to %d.", maxPage)
+// page is the part of a stage that a call asks for.
+type page struct {
+	from, limit int
+	request     bool // OPTIONS / may be sent
+}
+
+// pageOf reads a call's parameters.
+func pageOf(query url.Values) (p page, err error) {
+	p = page{limit: defaultPage, request: true}
+	bad := func(format string, a ...any) (page, error) {
+		return page{}, resource.Errorf(resource.BadRequest, format, a...)
+	}
+	for name, values := range query {
+		value := values[0]
+		switch name {
+		case "limit":
+			if p.limit, err = strconv.Atoi(value); err != nil || p.limit < 1 || p.limit > maxPage {
+				return bad("limit is not a number from 1 to %d.", maxPage)
+			}
+		case "position":
+			if p.from, err = strconv.Atoi(value); err != nil || p.from < 0 || p.from > 1<<20 {
+				return bad("position is none that this operation returned.")
+			}
+		case "request":
+			if p.request, err = strconv.ParseBool(value); err != nil {
+				return bad("request is neither true nor false.")
+			}
+		default:
+			if !strings.HasPrefix(name, "X-Amz-") {
+				return bad("Unknown parameter %q; there are limit, position and request.", name)
+			}
 		}
 	}
-	if text := query.Get("position"); text != "" {
-		if from, err = strconv.Atoi(text); err != nil || from < 0 || from > 1<<20 {
-			return 0, 0, resource.Errorf(resource.BadRequest, "position is none that this operation returned.")
-		}
-	}
-	return from, limit, nil
+	return p, nil
 }
 
 // stage finds a stage that is being served.
@@ -143,7 +165,7 @@ func (d *Doctor) stage(api, name string) (*snapshot.Stage, error) {
 }
 
 // examine tries one backend with each of the stage's certificates and without.
-func (d *Doctor) examine(ctx context.Context, stage *snapshot.Stage, b *snapshot.Backend) Backend {
+func (d *Doctor) examine(ctx context.Context, stage *snapshot.Stage, b *snapshot.Backend, request bool) Backend {
 	ctx, cancel := context.WithTimeout(ctx, backendTimeout)
 	defer cancel()
 	row := Backend{URL: b.Scheme + "://" + b.Host, Target: b.Target, InsecureSkipVerification: b.InsecureSkipVerification, Methods: b.Methods, MoreMethods: b.More}
@@ -167,12 +189,26 @@ func (d *Doctor) examine(ctx context.Context, stage *snapshot.Stage, b *snapshot
 		tried, certificates = append(tried, &row.Previous), append(certificates, stage.PreviousCertificate)
 	}
 	if row.Diagnosis.Accepted || row.Diagnosis.ClientCertificate.Asked {
+		in.Request = request
 		for i, a := range d.gate.Readiness(ctx, in, certificates...) {
 			*tried[i] = &a
 		}
 	}
+	compare(&row)
 	row.Verdict, row.Why = judge(&row)
 	return row
+}
+
+// compare takes back that a caller without a certificate is let in, when the
+// backend denies its request and not the one with the certificate.
+func compare(b *Backend) {
+	denied := func(status int) bool { return status == http.StatusUnauthorized || status == http.StatusForbidden }
+	without, attached := b.Without, b.Attached
+	if without != nil && attached != nil && without.LetThrough() && denied(without.Status) &&
+		attached.LetThrough() && attached.Status != 0 && !denied(attached.Status) {
+		without.State = backgate.Refused
+		without.Reason = fmt.Sprintf("the backend lets the handshake through and answers OPTIONS / with %d, which is %d with the certificate", without.Status, attached.Status)
+	}
 }
 
 // judge sums a row up.
@@ -194,8 +230,10 @@ func judge(b *Backend) (Verdict, string) {
 		return Refuses, b.Attached.Reason
 	case without.State == backgate.NotAsked:
 		return Open, "it asks for no client certificate: whoever reaches it gets in"
+	case without.LetThrough() && without.Status == 0:
+		return Open, "it asks for a client certificate, but lets the handshake through without; whether it lets requests through was not tried"
 	case without.LetThrough():
-		return Open, "it asks for a client certificate, but lets callers in that show none"
+		return Open, fmt.Sprintf("it asks for a client certificate, but lets callers in that show none (OPTIONS / gets %d)", without.Status)
 	}
 	return Ready, "it takes the attached certificate, and nobody without one"
 }
