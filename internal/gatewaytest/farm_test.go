@@ -13,6 +13,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -444,17 +446,33 @@ func checkVisit(t *testing.T, b *Backend, believed, certificate bool, visits []V
 	}
 }
 
-// What the doctor says of each backend is what its requests meet, and it sends
-// no byte of a request.
-func TestFarmDiagnoses(t *testing.T) {
-	f := StartFarm(t)
+// gate is a second gate of its own that trusts the farm's roots.
+func (f *Farm) gate(t *testing.T) *backgate.Gate {
+	t.Helper()
 	roots := x509.NewCertPool()
 	bundle, err := os.ReadFile(f.Bundle)
 	if err != nil || !roots.AppendCertsFromPEM(bundle) {
 		t.Fatal(err)
 	}
 	g := backgate.New(backgate.Options{Roots: roots, AllowBackend: []netip.Prefix{Loopback}, Resolver: f.Resolver()})
-	defer g.Close()
+	t.Cleanup(g.Close)
+	return g
+}
+
+// inspection of a backend, without a client certificate.
+func (f *Farm) inspection(b *Backend, skip bool) backgate.Inspection {
+	in := backgate.Inspection{Scheme: "https", Host: b.Host, InsecureSkipVerification: skip, Timeout: farmTimeout, TrustFiles: []string{f.Bundle}}
+	if b.service.stalls {
+		in.Timeout = stallTimeout
+	}
+	return in
+}
+
+// What the doctor says of each backend is what its requests meet, and it sends
+// no byte of a request.
+func TestFarmDiagnoses(t *testing.T) {
+	f := StartFarm(t)
+	g := f.gate(t)
 	for _, row := range truths {
 		t.Run(row.backend, func(t *testing.T) {
 			t.Parallel()
@@ -464,11 +482,7 @@ func TestFarmDiagnoses(t *testing.T) {
 				if way.certificate {
 					continue
 				}
-				in := backgate.Inspection{Scheme: "https", Host: b.Host, InsecureSkipVerification: way.skip, Timeout: farmTimeout}
-				if b.service.stalls {
-					in.Timeout = stallTimeout
-				}
-				d := g.Diagnose(t.Context(), in)
+				d := g.Diagnose(t.Context(), f.inspection(b, way.skip))
 				want := row.outcomes[i]
 				if d.Verdict != want.verdict || d.Accepted != (want.verdict == "") {
 					t.Errorf("%s: %q, want %q", way.stage, d.Verdict, want.verdict)
@@ -481,9 +495,6 @@ func TestFarmDiagnoses(t *testing.T) {
 						t.Errorf("%s: why %q, fix %q", way.stage, d.Why, d.Fix)
 					}
 				}
-				if d.OpenSSL == "" {
-					t.Errorf("%s: no openssl line", way.stage)
-				}
 				for _, v := range b.Take(t) {
 					if v.Bytes != 0 || v.Requests != 0 {
 						t.Errorf("%s: the backend saw %+v", way.stage, v)
@@ -491,6 +502,67 @@ func TestFarmDiagnoses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// otherwise are the backends of which OpenSSL may think otherwise, and why.
+var otherwise = map[string]string{
+	"ten-thousand-names":   "OpenSSL takes 100 KiB of certificates unless told otherwise; here it is 256 KiB",
+	"rsa-1024":             "OpenSSL's security level 2, the default of some builds, wants 2,048 bits",
+	"cross-signed":         "OpenSSL looks for the issuer among the certificates sent and does not turn back from the first that fits",
+	"thirty-certificates":  "OpenSSL does not count certificates; here it is 20 at most",
+	"static-rsa":           "OpenSSL offers RSA key exchange",
+	"requires-ours-tls13":  "s_client ends before the backend's alert arrives",
+	"requires-other-tls13": "the same",
+	"requires-any-tls13":   "the same",
+	"refuses-any-tls13":    "the same",
+	"close-notify":         "to OpenSSL a handshake that is closed orderly did not fail",
+}
+
+// The doctor's openssl line shows the same: OpenSSL refuses what is refused
+// here.
+func TestFarmOpenSSL(t *testing.T) {
+	Need(t, "openssl")
+	f := StartFarm(t)
+	g := f.gate(t)
+	for _, row := range truths {
+		t.Run(row.backend, func(t *testing.T) {
+			t.Parallel()
+			b := f.Backend(t, row.backend)
+			if b.service.stalls {
+				return // so does openssl
+			}
+			d := g.Diagnose(t.Context(), f.inspection(b, false))
+			ctx, cancel := context.WithTimeout(t.Context(), farmTimeout)
+			defer cancel()
+			out, err := exec.CommandContext(ctx, "sh", "-c", d.OpenSSL).CombinedOutput()
+			if ctx.Err() != nil {
+				t.Errorf("%s does not end:\n%s", d.OpenSSL, out)
+			}
+			if otherwise[row.backend] == "" && (err == nil) != d.Accepted {
+				t.Errorf("accepted %v, openssl: %v\n%s\n%s", d.Accepted, err, d.OpenSSL, out)
+			}
+		})
+	}
+}
+
+// What strangers can make the gateway hold is bounded: none of the hostile
+// backends costs more memory than a good one with a large certificate, both
+// ends of the handshake together.
+func TestFarmCosts(t *testing.T) {
+	f := StartFarm(t)
+	g := f.gate(t)
+	const most = 32 << 20
+	for _, name := range []string{"ten-thousand-names", "long-chain", "labyrinth", "maze", "thirty-certificates", "rsa-16384", "megabyte", "warnings", "huge-record"} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		d := g.Diagnose(t.Context(), f.inspection(f.Backend(t, name), true))
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; used > most {
+			t.Errorf("%s (%s): %d KiB", name, d.Verdict, used>>10)
+		} else {
+			t.Logf("%s (%s): %d KiB", name, d.Verdict, used>>10)
+		}
 	}
 }
 
@@ -539,11 +611,11 @@ then, encrypted with keys that the backend drops: it is never decrypted. Whether
 
 The text stands in the execution log and in ` + "`$context.integration.error`" + `; the verdict in the process log.
 
-| verdict | text | status | body | ` + "`x-amzn-ErrorType` | `$context.error.responseType`" + ` |
-| --- | --- | --- | --- | --- | --- |
+| verdict | text | status | body | ` + "`x-amzn-ErrorType` | `$context.error.responseType`" + ` | request bytes that reached the backend |
+| --- | --- | --- | --- | --- | --- | --- |
 `)
 	for _, o := range distinct {
-		fmt.Fprintf(&b, "| %s | `%s` | %d | `%s` | `%s` | `%s` |\n", o.verdict, o.text, o.status, o.body, o.errorType, o.responseType)
+		fmt.Fprintf(&b, "| %s | `%s` | %d | `%s` | `%s` | `%s` | 0 |\n", o.verdict, o.text, o.status, o.body, o.errorType, o.responseType)
 	}
 	const path = "../../docs/reference/farm.md"
 	if *update {
