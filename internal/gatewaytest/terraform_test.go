@@ -150,6 +150,10 @@ func TestTerraform(t *testing.T) {
 	if err != nil || len(links2.Items) != 0 {
 		t.Errorf("after destroy: %d VPC links V2, %v", len(links2.Items), err)
 	}
+	client, err := w.API.GetClientCertificates(ctx, &apigateway.GetClientCertificatesInput{})
+	if err != nil || len(client.Items) != 0 {
+		t.Errorf("after destroy: %d client certificates, %v", len(client.Items), err)
+	}
 	account, err := w.API.GetAccount(ctx, &apigateway.GetAccountInput{})
 	if err != nil || account.CloudwatchRoleArn != nil {
 		t.Errorf("after destroy: role %q, %v", aws.ToString(account.CloudwatchRoleArn), err)

@@ -251,6 +251,15 @@ resource "aws_api_gateway_deployment" "this" {
   depends_on = [aws_api_gateway_integration_response.list, aws_api_gateway_integration.pet, aws_api_gateway_integration.linked]
 }
 
+resource "aws_api_gateway_client_certificate" "first" {
+  description = var.changed ? "shown to pets until today" : "shown to pets"
+  tags        = { use = var.changed ? "past" : "pets" }
+}
+
+resource "aws_api_gateway_client_certificate" "second" {
+  count = var.changed ? 1 : 0
+}
+
 resource "aws_api_gateway_stage" "prod" {
   rest_api_id           = aws_api_gateway_rest_api.this.id
   deployment_id         = aws_api_gateway_deployment.this.id
@@ -258,6 +267,7 @@ resource "aws_api_gateway_stage" "prod" {
   description           = var.changed ? "in production" : "almost in production"
   xray_tracing_enabled  = var.changed
   documentation_version = null
+  client_certificate_id = var.changed ? aws_api_gateway_client_certificate.second[0].id : aws_api_gateway_client_certificate.first.id
   variables             = var.changed ? { color = "green", size = "l" } : { color = "blue", shape = "round" }
   tags                  = { stage = var.changed ? "prod 2" : "prod" }
 
@@ -271,6 +281,8 @@ resource "aws_api_gateway_stage" "plain" {
   rest_api_id   = aws_api_gateway_rest_api.this.id
   deployment_id = aws_api_gateway_deployment.this.id
   stage_name    = "plain"
+
+  client_certificate_id = var.changed ? null : aws_api_gateway_client_certificate.first.id
 
   dynamic "canary_settings" {
     for_each = var.changed ? [1] : []
