@@ -79,7 +79,16 @@ func TestTargets(t *testing.T) {
 			t.Errorf("%s: %s", what, d)
 		}
 	}
-	_, err := Load(Sources{Flags: map[string][]string{"targets": {"search=a:1", "10.0.0.5:443"}}})
+	guide, err := os.ReadFile("../../docs/vpc-links.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(guide), "    # sallyport.yaml\n")
+	text, _, _ = strings.Cut(text, "\n\n")
+	if c, err := Load(Sources{File: write(t, strings.ReplaceAll("\n"+text, "\n    ", "\n"))}); err != nil || len(c.Targets) != 2 {
+		t.Errorf("the guide's configuration: %v %v", c.Targets, err)
+	}
+	_, err = Load(Sources{Flags: map[string][]string{"targets": {"search=a:1", "10.0.0.5:443"}}})
 	if !errors.As(err, &FlagError{}) || !strings.Contains(err.Error(), `flag --targets: "10.0.0.5:443" is not NAME=HOST:PORT`) {
 		t.Errorf("flag: %v", err)
 	}

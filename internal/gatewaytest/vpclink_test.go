@@ -3,12 +3,12 @@ package gatewaytest
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	tcpBalancer = "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/net/tcp/0a1b2c3d4e5f6071"
-	tlsListener = "arn:aws:elasticloadbalancing:us-east-1:000000000000:listener/net/tls/0a1b2c3d4e5f6071/0a1b2c3d4e5f6072"
+	tcpBalancer = "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/net/pets/0a1b2c3d4e5f6071"
+	tlsListener = "arn:aws:elasticloadbalancing:us-east-1:000000000000:listener/app/cats/0a1b2c3d4e5f6071/0a1b2c3d4e5f6072"
 	badListener = "arn:aws:elasticloadbalancing:us-east-1:000000000000:listener/app/bad/0a1b2c3d4e5f6071/0a1b2c3d4e5f6072"
 )
 
@@ -43,8 +43,8 @@ func newInside(t *testing.T) *inside {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf := func(name string) *tls.Config {
-		issued, err := authority.Leaf(pki.LeafOptions{Names: []string{name}})
+	leaf := func(names ...string) *tls.Config {
+		issued, err := authority.Leaf(pki.LeafOptions{Names: names})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,11 +66,10 @@ func newInside(t *testing.T) *inside {
 		t.Cleanup(s.Close)
 		return s.Listener.Addr().String()
 	}
-	const name = "pets.inside.example"
-	secure, plain := target(leaf(name)), target(nil)
+	secure, plain := target(leaf("pets.inside.example", "pets.example.com")), target(nil)
 	return &inside{authority, map[string][]string{
 		tcpBalancer: {listen(t, nil, secure)},
-		tlsListener: {listen(t, leaf(name), plain)},
+		tlsListener: {listen(t, leaf("pets.inside.example", "cats.example.com"), plain)},
 		badListener: {listen(t, leaf("bad-1.elb.us-east-1.amazonaws.com"), plain)},
 	}}
 }
@@ -230,51 +229,45 @@ func TestVPCLinks(t *testing.T) {
 	ok("variable", "")
 }
 
-// The AWS CLI makes links of both versions and integrations by them.
-func TestVPCLinksByCLI(t *testing.T) {
+// The guide's commands, by the AWS CLI, make links of both versions and
+// integrations that serve by them.
+func TestVPCLinksGuide(t *testing.T) {
 	Need(t, "aws")
 	w := newInside(t).start(t)
-	cli := func(args ...string) map[string]any {
-		t.Helper()
-		out, err := w.AWS(t, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var doc map[string]any
-		if err := json.Unmarshal([]byte(out), &doc); err != nil {
-			t.Fatalf("%v in %s", err, out)
-		}
-		return doc
-	}
-	one := cli("apigateway", "create-vpc-link", "--name", "one", "--target-arns", tcpBalancer)
-	two := cli("apigatewayv2", "create-vpc-link", "--name", "two", "--subnet-ids", "subnet-0a1b2c3d", "subnet-0a1b2c3e", "--security-group-ids", "sg-0a1b2c3d")
-	if one["status"] != "AVAILABLE" || two["VpcLinkStatus"] != "AVAILABLE" || two["VpcLinkVersion"] != "V2" {
-		t.Errorf("made %v and %v", one, two)
-	}
 	api := w.linkedAPI(t, map[string]apigateway.PutIntegrationInput{"pets": {Uri: aws.String("https://elsewhere.example/")}})
 	resources, err := w.API.GetResources(t.Context(), &apigateway.GetResourcesInput{RestApiId: &api})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pets string
+	var pets, link string
 	for _, r := range resources.Items {
 		if *r.Path == "/pets" {
 			pets = *r.Id
 		}
 	}
-	put := func(uri, link string, more ...string) {
-		t.Helper()
-		cli(append([]string{"apigateway", "put-integration", "--rest-api-id", api, "--resource-id", pets, "--http-method", "GET", "--type", "HTTP_PROXY",
-			"--integration-http-method", "GET", "--uri", uri, "--connection-type", "VPC_LINK", "--connection-id", link}, more...)...)
-		w.Deploy(t, api)
+	guide, err := os.ReadFile("../../docs/vpc-links.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	url := "https://" + w.Host(api) + "/prod/pets"
-	put("https://pets.inside.example/one", one["id"].(string))
-	w.get(t, "REGIONAL", url).is(t, "version 1", 200, "", "GET /one host=pets.inside.example sni=pets.inside.example")
-	put("https://pets.inside.example/two", two["VpcLinkId"].(string), "--integration-target", tlsListener)
-	w.get(t, "REGIONAL", url).is(t, "version 2", 200, "", "GET /two host=pets.inside.example sni=none")
-	_, err = w.AWS(t, "apigateway", "delete-vpc-link", "--vpc-link-id", two["VpcLinkId"].(string))
-	if err == nil || !strings.Contains(err.Error(), "Invalid Vpc Link identifier specified") {
-		t.Errorf("deleting a link of version 2 as one of version 1: %v", err)
+	served := []string{"GET / host=pets.example.com sni=pets.example.com", "GET / host=cats.example.com sni=none"}
+	for command := range strings.Lines(strings.ReplaceAll(string(guide), "\\\n", " ")) {
+		args, ok := strings.CutPrefix(command, "    aws ")
+		if !ok {
+			continue
+		}
+		out, err := w.AWS(t, strings.Fields(strings.NewReplacer(" API ", " "+api+" ", " RESOURCE ", " "+pets+" ", " LINK", " "+link).Replace(args))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(args, "create-vpc-link") {
+			link = strings.TrimSpace(out)
+			continue
+		}
+		w.Deploy(t, api)
+		w.get(t, "REGIONAL", "https://"+w.Host(api)+"/prod/pets").is(t, args, 200, "", served[0])
+		served = served[1:]
+	}
+	if len(served) > 0 {
+		t.Errorf("not in the guide: %s", served)
 	}
 }

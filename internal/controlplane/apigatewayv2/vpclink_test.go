@@ -107,6 +107,8 @@ func TestVPCLink(t *testing.T) {
 	_, err = g.V2.GetTags(ctx, &sdk.GetTagsInput{ResourceArn: aws.String("arn:aws:apigateway:us-east-1::/restapis/x")})
 	refused(t, err, "BadRequestException", "Invalid ARN")
 
+	_, err = g.API.DeleteVpcLink(ctx, &v1.DeleteVpcLinkInput{VpcLinkId: made.VpcLinkId}) // a link of version 2 is none of version 1
+	refused(t, err, "NotFoundException", "Invalid Vpc Link identifier specified")
 	must(g.V2.DeleteVpcLink(ctx, &sdk.DeleteVpcLinkInput{VpcLinkId: made.VpcLinkId}))(t)
 	_, err = g.V2.GetVpcLink(ctx, &sdk.GetVpcLinkInput{VpcLinkId: made.VpcLinkId})
 	refused(t, err, "NotFoundException", "Unable to find Vpc Link by id "+*made.VpcLinkId)
