@@ -106,7 +106,7 @@ func TestREADME(t *testing.T) {
 	}
 	for _, says := range []string{
 		`"backend":"good"`, `"alert":"protocol_version"`, `"policy":"SecurityPolicy_TLS13_1_3_2025_09"`, "+ TLSv1.2", // README
-		`"Arn": "arn:aws:iam::000000000000:user/default"`, `{"pets":[]}`, "Verification: OK", `"tls":"TLSv1.3"`, // the page
+		`"Arn": "arn:aws:iam::000000000000:user/default"`, `{"pets":[]}`, "Verification: OK", `"backend":"wantscertificate"`, `"tls":"TLSv1.3"`, // the page
 	} {
 		if !strings.Contains(string(out), says) {
 			t.Errorf("nothing printed %s", says)

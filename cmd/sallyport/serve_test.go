@@ -436,12 +436,12 @@ func TestQuickstartAgain(t *testing.T) {
 		if strings.Count(p.early, "\n") > 2 { // "ready", and the line of a call just answered
 			t.Errorf("the guide is buried under the log:\n%s", p.early)
 		}
-		for path, want := range map[string]int{"/good": 200, "/selfsigned": 500, "/expiredcert": 500, "/untrustedRootCA": 500, "/wronghost": 500} {
+		for path, want := range map[string]int{"/good": 200, "/selfsigned": 500, "/expiredcert": 500, "/untrustedRootCA": 500, "/wronghost": 500, "/wantscertificate": 500} {
 			if got, err := p.get(t, id, path); got != want || err != nil {
 				t.Errorf("%s: %d %v, want %d", path, got, err, want)
 			}
 		}
-		for _, kind := range []string{"untrusted certificate", "expired certificate", "certificate for another name"} {
+		for _, kind := range []string{"untrusted certificate", "expired certificate", "certificate for another name", "client certificate refused"} {
 			p.log.await(t, `"kind":"`+kind+`"`)
 		}
 		for _, kind := range []string{"incomplete certificate chain", "no root"} {

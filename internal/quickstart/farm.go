@@ -25,35 +25,37 @@ import (
 )
 
 // backends are the farm: each is a resource of the example API and shows one
-// thing that the second gate sees. The names of the bad ones are those of
+// thing that the second gate sees. The names of the first bad ones are those of
 // AWS's knowledge-centre article on backend certificates.
 var backends = []struct {
-	name  string
-	about string
-	leaf  func(good, other *pki.Authority) (*pki.Issued, error)
+	name    string
+	about   string
+	leaf    func(good, other *pki.Authority) (*pki.Issued, error)
+	clients tls.ClientAuthType
 }{
-	{"good", "a certificate that verifies", func(good, _ *pki.Authority) (*pki.Issued, error) {
-		return good.Leaf(pki.LeafOptions{Names: local})
-	}},
+	{"good", "a certificate that verifies", verifies, tls.NoClientCert},
 	{"selfsigned", "signed by itself", func(good, _ *pki.Authority) (*pki.Issued, error) {
 		return good.Leaf(pki.LeafOptions{Names: local, SelfSigned: true})
-	}},
+	}, tls.NoClientCert},
 	{"expiredcert", "expired half an hour ago", func(good, _ *pki.Authority) (*pki.Issued, error) {
-		// Within the life of its root, which begins an hour ago: a chain that never
-		// held at any time would not be called expired.
-		now := time.Now()
+		now := time.Now() // its root begins an hour ago
 		return good.Leaf(pki.LeafOptions{Names: local, NotBefore: now.Add(-50 * time.Minute), NotAfter: now.Add(-30 * time.Minute)})
-	}},
+	}, tls.NoClientCert},
 	{"untrustedRootCA", "signed by a root that nobody trusts", func(_, other *pki.Authority) (*pki.Issued, error) {
 		leaf, err := other.Leaf(pki.LeafOptions{Names: local})
 		if err == nil { // the whole chain: without its root it would be called incomplete
 			leaf.Chain = append(leaf.Chain, other.Certificate)
 		}
 		return leaf, err
-	}},
+	}, tls.NoClientCert},
 	{"wronghost", "issued for another name", func(good, _ *pki.Authority) (*pki.Issued, error) {
 		return good.Leaf(pki.LeafOptions{Names: []string{"elsewhere.example"}})
-	}},
+	}, tls.NoClientCert},
+	{"wantscertificate", "serves nobody without a client certificate", verifies, tls.RequireAnyClientCert},
+}
+
+func verifies(good, _ *pki.Authority) (*pki.Issued, error) {
+	return good.Leaf(pki.LeafOptions{Names: local})
 }
 
 // local are the names under which the farm is reached.
@@ -97,7 +99,7 @@ func StartFarm() (f *Farm, err error) {
 		f.addresses[b.name] = fmt.Sprintf("localhost:%d", socket.Addr().(*net.TCPAddr).Port)
 		s := &http.Server{
 			Handler:           echo(b.name),
-			TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{issued.TLS()}},
+			TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{issued.TLS()}, ClientAuth: b.clients},
 			ReadHeaderTimeout: 10 * time.Second,
 			// Refused handshakes are what this farm is for: the gateway's log tells of them.
 			ErrorLog: log.New(io.Discard, "", 0),
