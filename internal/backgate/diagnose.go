@@ -151,7 +151,7 @@ func (l *look) shake(ctx context.Context) error {
 		return err
 	}
 	p, o := l.trust.newPool(k), &l.trust.gate.options // a pool of its own: nothing is resumed, nothing kept
-	l.dial = p.addresses[0]
+	l.dial = p.route.addresses[0].name
 	deadline := time.Now().Add(o.DialTimeout)
 	dialing, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()

@@ -22,8 +22,8 @@ func (t *trust) newPool(k key) *pool {
 			port = "443"
 		}
 	}
-	if p.addresses = t.targets[k.target]; k.target == "" {
-		p.addresses = []string{net.JoinHostPort(host, port)}
+	if p.route = t.routes[k.target]; k.target == "" {
+		p.route = newRoute([]string{net.JoinHostPort(host, port)})
 	}
 	if !k.secure {
 		return p
@@ -96,41 +96,6 @@ func (p *pool) dial(ctx context.Context, deadline time.Time, h *handover) (*http
 		h.tls13, h.resumed, h.took = state.Version == tls.VersionTLS13, state.DidResume, time.Since(begun)
 	}
 	return httpwire.NewClient(c, socket), nil
-}
-
-// connect opens a socket to one of the addresses. They are tried in turn, each
-// dial beginning with the next one; what refuses, or does not answer within its
-// share of the time, gives way to its neighbour.
-func (p *pool) connect(ctx context.Context, deadline time.Time) (net.Conn, error) {
-	o := &p.trust.gate.options
-	dialer := net.Dialer{
-		Resolver: o.Resolver,
-		// Control sees the address that the socket really connects to, after
-		// every resolution and for each of several addresses.
-		Control: p.trust.control,
-	}
-	n := len(p.addresses)
-	first := 0
-	if n > 1 {
-		first = int(p.turn.Add(1)-1) % n
-	}
-	var failed error
-	for i := range n {
-		dialer.Timeout = o.DialTimeout
-		if left := n - i; left > 1 {
-			dialer.Timeout = min(o.DialTimeout, time.Until(deadline)/time.Duration(left))
-		}
-		c, err := dialer.DialContext(ctx, "tcp", p.addresses[(first+i)%n])
-		switch {
-		case err == nil:
-			return c, nil
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case failed == nil:
-			failed = err
-		}
-	}
-	return nil, failed
 }
 
 // splitAuthority parts a valid authority; brackets go, port may be "".

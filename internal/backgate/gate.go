@@ -107,14 +107,19 @@ func (g *Gate) Configure(roots *x509.CertPool, allow []netip.Prefix, targets map
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	t := &trust{gate: g, roots: roots, allow: allow, targets: targets, pools: map[key]*pool{}}
+	t := &trust{gate: g, roots: roots, allow: allow, targets: targets, routes: map[string]*route{}, pools: map[key]*pool{}}
+	for name, addresses := range targets {
+		if len(addresses) > 0 {
+			t.routes[name] = newRoute(addresses)
+		}
+	}
 	if old := g.trust.Swap(t); old != nil {
 		old.close()
 	}
 }
 
 // Maps reports whether target has addresses.
-func (g *Gate) Maps(target string) bool { return len(g.trust.Load().targets[target]) > 0 }
+func (g *Gate) Maps(target string) bool { return g.trust.Load().routes[target] != nil }
 
 // Close closes the idle connections; those in use close with their requests.
 func (g *Gate) Close() {

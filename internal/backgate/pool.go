@@ -53,6 +53,7 @@ type trust struct {
 	roots   *x509.CertPool
 	allow   []netip.Prefix
 	targets map[string][]string
+	routes  map[string]*route // of the targets that have addresses
 
 	mu     sync.RWMutex
 	pools  map[key]*pool
@@ -61,12 +62,11 @@ type trust struct {
 
 // pool holds the idle connections of one key.
 type pool struct {
-	trust     *trust
-	key       key
-	addresses []string      // host:port to dial, any of them
-	turn      atomic.Uint32 // which of them is dialed first
-	tls       *tls.Config   // nil: plain
-	slots     chan struct{}
+	trust *trust
+	key   key
+	route *route
+	tls   *tls.Config // nil: plain
+	slots chan struct{}
 
 	mu   sync.Mutex
 	idle []idleClient // the one used last is at the end
@@ -110,7 +110,7 @@ func (t *trust) check(k key) error {
 	if !validAuthority(k.host) {
 		return &Error{Kind: InvalidAddress, Cause: errAuthority}
 	}
-	if k.target != "" && len(t.targets[k.target]) == 0 {
+	if k.target != "" && t.routes[k.target] == nil {
 		return &Error{Kind: NoTarget, Detail: k.target, Cause: errNoAddress}
 	}
 	return nil
