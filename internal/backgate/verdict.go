@@ -142,6 +142,7 @@ const (
 	anotherName
 	anotherAddress
 	ignoredCommonName
+	constrainedCommonName
 	wildcardDepth
 	noNames
 	unreadable
@@ -259,6 +260,9 @@ var reasons = [...]struct {
 		"write one of the certificate's names in the integration's uri, or have the address put into the certificate; an IP address in the common name or among the DNS names does not count"},
 	ignoredCommonName: {WrongName, "for another name",
 		"{host} is the certificate's common name only, which does not count where there are alternative names: {names}",
+		"have the certificate issued with {host} among its alternative names"},
+	constrainedCommonName: {WrongName, "name not within constraints",
+		"{host} is the certificate's common name only, which does not count beneath an authority whose certificate has name constraints: they bind alternative names alone",
 		"have the certificate issued with {host} among its alternative names"},
 	wildcardDepth: {WrongName, "wildcard too short",
 		"a wildcard stands for one label only: none of {names} covers {host}",

@@ -37,13 +37,14 @@ func verify(certs []*x509.Certificate, host string, skip bool, roots *x509.CertP
 		return &Error{Kind: Unusable, reason: chainTooLong, Host: host, Detail: fmt.Sprint(len(certs))}
 	}
 	v := &verification{certs: certs, leaf: certs[0], host: host, skip: skip, roots: roots, now: now}
-	if _, err := v.build(false, now); err != nil {
+	paths, err := v.build(false, now)
+	if err != nil {
 		return v.pathFault(err)
 	}
 	if tooSmall(v.leaf) {
 		return v.fail(keyTooSmall, v.leaf, nil)
 	}
-	if err := verifyName(v.leaf, host); err != nil {
+	if err := verifyName(v.leaf, host, paths); err != nil {
 		return v.fail(nameReason(v.leaf, host), v.leaf, err)
 	}
 	return nil

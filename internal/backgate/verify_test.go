@@ -273,6 +273,16 @@ func TestNames(t *testing.T) {
 			t.Errorf("%q: skipping verification changes the verdict on the name: %d", test.host, skipped)
 		}
 	}
+	// A common name is no way around name constraints.
+	constrained := issue(t, root, both(authority("constrained"), func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"example.com"} }))
+	leaf := issue(t, constrained, func(c *x509.Certificate) {
+		c.Subject, c.DNSNames, c.IPAddresses = pkix.Name{CommonName: "api.evil.test"}, nil, nil
+	})
+	for _, skip := range []bool{false, true} {
+		if got, _ := judged(t, certsOf(leaf, constrained), "api.evil.test", skip, roots); got != constrainedCommonName {
+			t.Errorf("common name beneath name constraints: %d", got)
+		}
+	}
 	// The host of a URI: a trailing dot and brackets are no part of the name.
 	for _, test := range []struct{ host, name string }{
 		{"api.example.com.:8443", "api.example.com"}, {"api.example.com.", "api.example.com"},
