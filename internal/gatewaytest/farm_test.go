@@ -546,6 +546,20 @@ func TestFarmOpenSSL(t *testing.T) {
 	}
 }
 
+// The staple is one that whoever checks revocation would heed.
+func TestFarmStaple(t *testing.T) {
+	Need(t, "openssl")
+	f := StartFarm(t)
+	b := f.Backend(t, "ocsp-revoked")
+	ctx, cancel := context.WithTimeout(t.Context(), farmTimeout)
+	defer cancel()
+	host, port, _ := net.SplitHostPort(b.Host)
+	out, _ := exec.CommandContext(ctx, "openssl", "s_client", "-connect", "127.0.0.1:"+port, "-servername", host, "-CAfile", f.Bundle, "-status").CombinedOutput()
+	if !strings.Contains(string(out), "OCSP Response Status: successful") || !strings.Contains(string(out), "Cert Status: revoked") {
+		t.Errorf("%s", out)
+	}
+}
+
 // What strangers can make the gateway hold is bounded: none of the hostile
 // backends costs more memory than a good one with a large certificate, both
 // ends of the handshake together.
