@@ -11,7 +11,7 @@ import (
 )
 
 // blocks returns the indented blocks of a page: what a reader copies, and what
-// the page says it prints.
+// the page says it prints. Fenced ones are for reading only.
 func blocks(t *testing.T, path string) []string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -19,9 +19,13 @@ func blocks(t *testing.T, path string) []string {
 		t.Fatal(err)
 	}
 	var found []string
-	open := false
+	open, fenced := false, false
 	for line := range strings.Lines(string(text)) {
 		code, ok := strings.CutPrefix(line, "    ")
+		if strings.HasPrefix(line, "```") {
+			fenced = !fenced
+		}
+		ok = ok && !fenced
 		switch {
 		case ok && open:
 			found[len(found)-1] += code
@@ -38,16 +42,20 @@ func isOutput(block string) bool {
 	return strings.HasPrefix(block, "curl: (") || strings.HasPrefix(block, "{")
 }
 
-// A command that a page marks as refused fails as curl fails at a handshake.
-var refusedLine = regexp.MustCompile(`(?m)^(curl .*?)\s*# refused$`)
+// A command that a page marks as refused fails as curl fails at a handshake;
+// one that is marked with exit code 1 has found something.
+var (
+	refusedLine = regexp.MustCompile(`(?m)^(curl .*?)\s*# refused$`)
+	findingLine = regexp.MustCompile(`(?m)^(sallyport .*?)\s*# exit code 1$`)
+)
 
-// TestREADME runs the commands of the quickstart's guide, of the README and of
-// the quickstart page as they are printed, in this order and in one shell. Only
-// the fixed ports, and "go run", are replaced.
+// TestREADME runs the commands of the quickstart's guide, of the README, of the
+// quickstart page and of the doctor's as they are printed, in this order and in
+// one shell. Only the fixed ports, and "go run", are replaced.
 func TestREADME(t *testing.T) {
 	for _, program := range []string{"aws", "curl", "openssl", "bash"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("SKIPPED: the program %q is not installed, so the commands of README.md and docs/quickstart.md were not checked", program)
+			t.Skipf("SKIPPED: the program %q is not installed, so the commands of README.md, docs/quickstart.md and docs/doctor.md were not checked", program)
 		}
 	}
 	t.Parallel()
@@ -71,11 +79,12 @@ func TestREADME(t *testing.T) {
 		"set -euo pipefail",
 		`trap 'echo "FAILED: $BASH_COMMAND" >&2' ERR`,
 		`refused() { local code=0; "$@" || code=$?; test $code = 35; }`,
+		`finding() { local code=0; "$@" || code=$?; test $code = 1; }`,
 		"export AWS_CONFIG_FILE=/dev/null AWS_MAX_ATTEMPTS=1 AWS_PAGER=",
 		guide[0], guide[1], guide[2], "refused " + refusal, "sleep 1", // as a reader takes to go on
 	}
 	run := 0
-	for _, page := range []string{"README.md", "docs/quickstart.md"} {
+	for _, page := range []string{"README.md", "docs/quickstart.md", "docs/doctor.md"} {
 		for _, block := range blocks(t, "../../"+page) {
 			switch {
 			case isOutput(block), strings.HasPrefix(block, "go run ./cmd/sallyport serve"), strings.HasPrefix(block, "go test"):
@@ -83,7 +92,8 @@ func TestREADME(t *testing.T) {
 			}
 			run++
 			block = strings.NewReplacer("http://127.0.0.1:4566", p.Admin, ":8443", ":"+port, "go run ./cmd/sallyport", "sallyport").Replace(block)
-			script = append(script, "echo '== "+page+"'", refusedLine.ReplaceAllString(block, "refused $1"))
+			block = findingLine.ReplaceAllString(refusedLine.ReplaceAllString(block, "refused $1"), "finding $1")
+			script = append(script, "echo '== "+page+"'", block)
 		}
 		if page == "README.md" {
 			script = append(script, "echo '== try again'", refusal)
