@@ -151,7 +151,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown action", call{method: "POST", path: "/", body: "Action=Nothing&Version=2011-06-15", service: "sts", header: form}, 400, "InvalidAction", "Nothing"},
 
 		{"not built, version 1", call{method: "GET", path: "/apikeys"}, 400, "BadRequestException", "does not implement GetApiKeys of apigateway yet"},
-		{"not built, version 2", call{method: "GET", path: "/v2/apis"}, 400, "BadRequestException", "does not implement GetApis of apigatewayv2 yet"},
+		{"not built, version 2", call{method: "GET", path: "/v2/domainnames"}, 400, "BadRequestException", "does not implement GetDomainNames of apigatewayv2 yet"},
 		{"not built, ACM", call{method: "POST", path: "/", body: "{}", service: "acm", header: target("CertificateManager.RequestCertificate")}, 400, "UnsupportedOperationException", "does not implement RequestCertificate of acm yet"},
 		{"not built, STS", call{method: "POST", path: "/", body: "Action=GetSessionToken&Version=2011-06-15", service: "sts", header: form}, 400, "UnsupportedOperationException", "does not implement GetSessionToken of sts yet"},
 		{"an import larger than other bodies", call{method: "POST", path: "/restapis?mode=import", body: big}, 400, "BadRequestException", "does not implement ImportRestApi"},
