@@ -14,7 +14,7 @@ import (
 // by one, if that is wanted.
 func TestReadinessByRequest(t *testing.T) {
 	t.Parallel()
-	shown := clientCertificate(t)
+	shown, _, _, _ := clientCertificates(t)
 	nginx := func(w http.ResponseWriter, r *http.Request, title string) {
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprintf(w, "<html>\r\n<head><title>%s</title></head>\r\n</html>\r\n", title)
@@ -87,7 +87,7 @@ func TestReadinessOfNginx(t *testing.T) {
 	}
 	t.Parallel()
 	host, root, trust := nginxBackend(t, t.TempDir())
-	known, other := clientCertificate(t), clientCertificate(t)
+	known, other, _, _ := clientCertificates(t)
 	trust(known)
 	g, in := gate(t, rootPool(root)), Inspection{Scheme: "https", Host: host}
 	for _, request := range []bool{false, true} {

@@ -46,6 +46,7 @@ type choice struct {
 	state   atomic.Uint32
 	trial   atomic.Bool  // a request is the first one under the new certificate
 	probing atomic.Bool  // one probe at a time
+	strict  atomic.Bool  // the backend was seen to refuse in the handshake, not with the request
 	due     atomic.Int64 // when the next one may start, in Unix nanoseconds
 	used    atomic.Int64 // when it was last asked for
 
@@ -211,10 +212,13 @@ func (c *choice) probe() {
 	go func() {
 		defer g.choices.leave()
 		defer c.probing.Store(false)
-		if a := g.trust.Load().try(g.context, c.key, ""); a.LetThrough() {
+		switch a := g.trust.Load().try(g.context, c.key, ""); {
+		case a.LetThrough():
 			c.state.CompareAndSwap(showsPrevious, offersCurrent)
-		} else {
-			c.later()
+		default:
+			if c.later(); a.State == Refused {
+				c.strict.Store(true)
+			}
 		}
 	}()
 }
@@ -281,7 +285,7 @@ func (x *exchange) confirm(again bool) error {
 	// A backend far away, or under load, takes longer for its verdict as it did
 	// for the handshake.
 	wait, hold := min(silence, grace+3*s.took), silence
-	if proved {
+	if proved || x.choice.strict.Load() {
 		hold = wait
 	}
 	x.call.Hold(hold)
@@ -307,6 +311,9 @@ func (x *exchange) turn(err error, again bool) bool {
 	}
 	next := rotation{choice: x.choice, current: !x.current, trial: x.trial, turns: x.turns + 1, last: err != nil && x.sent && !refusedAlert(err)}
 	x.pool.trust.gate.countRefused(x.current)
+	if refusedAlert(err) {
+		x.choice.strict.Store(true)
+	}
 	x.unwatch()
 	if x.client != nil {
 		x.client.Abort()

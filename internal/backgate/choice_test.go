@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -23,15 +24,26 @@ import (
 	"github.com/sallyport/sallyport/internal/pki"
 )
 
-// clientCertificate is one as stages have it.
-func clientCertificate(t testing.TB) *tls.Certificate {
+// clientCertificates are four as stages have them.
+func clientCertificates(t testing.TB) (a, b, c, d *tls.Certificate) {
 	t.Helper()
-	c, err := pki.NewClientCertificate(time.Now())
+	all, err := generatedCertificates()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tls.Certificate{Certificate: [][]byte{c.Leaf.Raw}, PrivateKey: c.Key, Leaf: c.Leaf}
+	return all[0], all[1], all[2], all[3]
 }
+
+var generatedCertificates = sync.OnceValues(func() (all [4]*tls.Certificate, err error) {
+	for i := range all {
+		c, err := pki.NewClientCertificate(time.Now())
+		if err != nil {
+			return all, err
+		}
+		all[i] = &tls.Certificate{Certificate: [][]byte{c.Leaf.Raw}, PrivateKey: c.Key, Leaf: c.Leaf}
+	}
+	return all, nil
+})
 
 // mutual is a backend that lets in whoever it trusts at the moment.
 type mutual struct {
@@ -58,6 +70,13 @@ func (m *mutual) served(c *tls.Certificate) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.shown[c.Leaf.SerialNumber.String()]
+}
+
+// read is how often a request was.
+func (m *mutual) read(id string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ids[id]
 }
 
 func (m *mutual) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -128,33 +147,34 @@ func send(g *Gate, host string, kind int, id string, r Request) error {
 // is shown by the first request of a rotation: however the request is sent,
 // and however the backend refuses, it is answered, and read once.
 func TestFirstRequestOfARotation(t *testing.T) {
-	a, b, c, d := clientCertificate(t), clientCertificate(t), clientCertificate(t), clientCertificate(t)
+	a, b, c, d := clientCertificates(t)
+	var all sync.WaitGroup
+	defer all.Wait()
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, tickets := range []bool{true, false} {
 			for _, auth := range []tls.ClientAuthType{tls.RequireAndVerifyClientCert, tls.VerifyClientCertIfGiven, tls.RequireAnyClientCert, tls.NoClientCert} {
 				for name, trusted := range map[string][]*tls.Certificate{"the previous": {a}, "the new": {b}, "both": {a, b}} {
-					t.Run(fmt.Sprintf("%s tickets %v %v takes %s", tls.VersionName(version), tickets, auth, name), func(t *testing.T) {
-						t.Parallel()
-						m, root := mutualBackend(t, version, tickets, auth, trusted...)
-						var all sync.WaitGroup
-						for i, kind := range bodies {
-							all.Go(func() {
-								if err := send(gate(t, rootPool(root)), m.host, i, kind.name, Request{Certificate: b, Previous: a}); err != nil {
-									t.Error(err)
-								}
-							})
-						}
-						all.Wait()
-						for _, kind := range bodies {
-							if n := m.ids[kind.name]; n != 1 {
-								t.Errorf("%s: read %d times", kind.name, n)
+					what := fmt.Sprintf("%s, tickets %v, %v, takes %s", tls.VersionName(version), tickets, auth, name)
+					m, root := mutualBackend(t, version, tickets, auth, trusted...)
+					for i, kind := range bodies {
+						g := gate(t, rootPool(root))
+						all.Go(func() {
+							if err := send(g, m.host, i, kind.name, Request{Certificate: b, Previous: a}); err != nil {
+								t.Errorf("%s: %v", what, err)
 							}
-						}
-						if auth == tls.RequireAndVerifyClientCert {
-							_, _, err := get(gate(t, rootPool(root)), &Request{Host: m.host, Certificate: c, Previous: d})
-							if k := kindOf(t, err); k != ClientCertificate {
-								t.Errorf("both refused: %v", err)
+							if n := m.read(kind.name); n != 1 {
+								t.Errorf("%s: %s was read %d times", what, kind.name, n)
 							}
+						})
+					}
+					if auth != tls.RequireAndVerifyClientCert {
+						continue
+					}
+					g := gate(t, rootPool(root))
+					all.Go(func() {
+						var e *Error
+						if _, _, err := get(g, &Request{Host: m.host, Certificate: c, Previous: d}); !errors.As(err, &e) || e.Kind != ClientCertificate {
+							t.Errorf("%s: both refused: %v", what, err)
 						}
 					})
 				}
@@ -167,7 +187,7 @@ func TestFirstRequestOfARotation(t *testing.T) {
 // refused anything; one that takes it late follows; and one that goes back is
 // followed back.
 func TestChoiceFollowsTheBackend(t *testing.T) {
-	a, b := clientCertificate(t), clientCertificate(t)
+	a, b, _, _ := clientCertificates(t)
 	m, root := mutualBackend(t, tls.VersionTLS13, true, tls.RequireAndVerifyClientCert, a)
 	g := gate(t, rootPool(root))
 	n := 0
@@ -200,7 +220,7 @@ func TestChoiceFollowsTheBackend(t *testing.T) {
 // Under load, with twenty backends of every kind, half of which take the new
 // certificate late, not a request fails.
 func TestRotationUnderLoad(t *testing.T) {
-	a, b := clientCertificate(t), clientCertificate(t)
+	a, b, _, _ := clientCertificates(t)
 	var backends []*mutual
 	var roots []*issued
 	for i := range 20 {
@@ -307,7 +327,7 @@ func TestRotationOnOthersServers(t *testing.T) {
 			if _, err := exec.LookPath(name); err != nil {
 				t.Skipf("SKIPPED: %s is missing; a rotation on it was not checked", name)
 			}
-			a, b := clientCertificate(t), clientCertificate(t)
+			a, b, _, _ := clientCertificates(t)
 			host, root, trust := start(t, t.TempDir())
 			g := gate(t, rootPool(root))
 			trust(a)

@@ -13,7 +13,7 @@ import (
 // What backends say to the certificate in use, to the next one, and to none:
 // the readiness matrix and the two doors. No byte of a request reaches them.
 func TestReadiness(t *testing.T) {
-	a, b := clientCertificate(t), clientCertificate(t)
+	a, b, _, _ := clientCertificates(t)
 	for _, test := range []struct {
 		name                string
 		version             uint16
@@ -58,7 +58,7 @@ func TestReadiness(t *testing.T) {
 
 // What keeps a backend from being asked is said, and takes no longer than it may.
 func TestReadinessUnreachable(t *testing.T) {
-	a := clientCertificate(t)
+	a, _, _, _ := clientCertificates(t)
 	root := issue(t, nil, authority("root"))
 	config := &tls.Config{Certificates: []tls.Certificate{chain(issue(t, root, nil))}, ClientAuth: tls.RequireAnyClientCert}
 	good, _ := backend(t, config, nil)
@@ -124,7 +124,8 @@ func TestReadinessSendsNothing(t *testing.T) {
 		sent <- b
 	}()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	got := gate(t, rootPool(root)).Readiness(t.Context(), Inspection{Scheme: "https", Host: "localhost:" + port}, clientCertificate(t))[0]
+	a, _, _, _ := clientCertificates(t)
+	got := gate(t, rootPool(root)).Readiness(t.Context(), Inspection{Scheme: "https", Host: "localhost:" + port}, a)[0]
 	if got != (Acceptance{State: Accepted}) {
 		t.Errorf("%+v", got)
 	}
