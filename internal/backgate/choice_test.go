@@ -217,6 +217,92 @@ func TestChoiceFollowsTheBackend(t *testing.T) {
 	}
 }
 
+func (cs *choices) running() int {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.probes
+}
+
+// What a backend may have acted on does not go to it twice: a connection that is
+// reset after the request says nothing about the certificate.
+func TestResetIsNoRefusal(t *testing.T) {
+	a, b, _, _ := clientCertificates(t)
+	root := issue(t, nil, authority("root"))
+	config := &tls.Config{Certificates: []tls.Certificate{chain(issue(t, root, nil))}, ClientAuth: tls.RequireAnyClientCert}
+	for kind, want := range []int32{2, 1, 1, 1, 1} { // a GET does no harm
+		var asked atomic.Int32
+		host := rawBackend(t, true, config, func(c net.Conn) {
+			asked.Add(1)
+			raw := c.(*tls.Conn).NetConn().(*net.TCPConn)
+			raw.SetLinger(0)
+			raw.Close()
+		})
+		err := send(gate(t, rootPool(root)), host, kind, "x", Request{Certificate: b, Previous: a})
+		if n := asked.Load(); err == nil || n != want {
+			t.Errorf("%s: read %d times, want %d; %v", bodies[kind].name, n, want, err)
+		}
+	}
+}
+
+// An alert that comes after the request was sent is a refusal all the same: the
+// request behind it was not read.
+func TestLateAlert(t *testing.T) {
+	a, b, _, _ := clientCertificates(t)
+	m, root := mutualBackend(t, tls.VersionTLS13, false, tls.RequireAnyClientCert)
+	m.config.VerifyConnection = func(cs tls.ConnectionState) error {
+		if cs.PeerCertificates[0].Equal(a.Leaf) {
+			time.Sleep(200 * time.Millisecond) // a slow judge
+			return errors.New("not this one")
+		}
+		return nil
+	}
+	for kind, body := range bodies {
+		if err := send(gate(t, rootPool(root)), m.host, kind, body.name, Request{Certificate: b, Previous: a}); err != nil {
+			t.Error(err)
+		}
+		if n := m.read(body.name); n != 1 {
+			t.Errorf("%s: read %d times", body.name, n)
+		}
+	}
+}
+
+// What is remembered of rotations is bounded, and so are probes; Close waits
+// for them.
+func TestChoicesAreBounded(t *testing.T) {
+	a, b, _, _ := clientCertificates(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	g := gate(t, nil)
+	now := time.Now()
+	for i := range maxChoices + 10 {
+		c := g.choice(&Request{Scheme: "https", Host: fmt.Sprintf("h%d.localhost:%s", i, port), Certificate: b, Previous: a}, now)
+		if current, trial := c.begin(now, true); current || trial {
+			t.Fatal("a choice begins with the new certificate")
+		}
+		if n := g.choices.running(); n > maxProbes {
+			t.Fatalf("%d probes at a time", n)
+		}
+	}
+	if n := len(g.choices.known); n != maxChoices {
+		t.Errorf("%d choices are remembered", n)
+	}
+	if n := g.choices.sweep(now.Add(time.Second)); n != 0 {
+		t.Errorf("%d choices stay that nobody asks for", n)
+	}
+	g.Close()
+	if n := g.choices.running(); n != 0 {
+		t.Errorf("%d probes run after Close", n)
+	}
+	r := Request{Scheme: "https", Host: "localhost:" + port, Certificate: b, Previous: a}
+	if g.choice(&r, now).probe(); g.choices.running() != 0 || len(g.choices.known) != 0 {
+		t.Error("a closed gate probes, or remembers")
+	}
+}
+
 // Under load, with twenty backends of every kind, half of which take the new
 // certificate late, not a request fails.
 func TestRotationUnderLoad(t *testing.T) {
