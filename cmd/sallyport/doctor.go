@@ -72,6 +72,10 @@ func doctorCommand() *cobra.Command {
 		addFlag(f, config.KeyNamed(name))
 	}
 	outputFlag(cmd, &o.output)
+	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	for _, name := range []string{"server-name", "client-certificate", "target", "stage", "client-certificates"} {
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error { return o.check(cmd, args) }
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return o.run(cmd) }
 	return cmd

@@ -12,6 +12,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -232,6 +233,51 @@ func TestDoctorAtGateway(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/doctor/gateway", UpdateScripts: *update, RequireExplicitExec: true,
 		Setup: d.setup("DIR", p.dir, "ADMIN", strings.TrimPrefix(p.Admin, "http://"), "KEYS", p.Credentials,
 			"MIXED", mixed+"/prod", "FINE", fine+"/prod", "LOCKED", locked+"/prod", "ASKED", asked+"/prod", "ATTACHED", attached, "PREVIOUS", previous)})
+}
+
+// What answers on a gateway's port may be somebody else.
+func TestAnotherOnTheAdminPort(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		what   string
+		answer func(w http.ResponseWriter, r *http.Request)
+		says   string
+	}{
+		{"a page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "answer of the gateway at http://127.0.0.1:"},
+		{"no such page", func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, "is no admin port of a gateway that has a doctor: 404 Not Found"},
+		{"a redirect, which is not followed", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 302) }, "has a doctor: 302 Found"},
+		{"a refusal", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Amzn-Errortype", "TooManyRequestsException")
+			w.WriteHeader(429)
+			fmt.Fprint(w, `{"message":"Too Many Requests"}`)
+		}, "error: Too Many Requests (TooManyRequestsException)\nhint: others are being examined"},
+		{"an end in the middle", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			fmt.Fprint(w, "{")
+		}, "unexpected EOF"},
+		{"more than anybody wants", func(w http.ResponseWriter, _ *http.Request) {
+			for chunk := []byte(strings.Repeat(" ", 1<<20)); ; {
+				if _, err := w.Write(chunk); err != nil {
+					return
+				}
+			}
+		}, "answer of the gateway at"},
+	} {
+		t.Run(tc.what, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(tc.answer))
+			defer server.Close()
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "credentials"), []byte("[default]\naws_access_key_id = AKIDX\naws_secret_access_key = s\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out, said bytes.Buffer
+			code := run(t.Context(), []string{"doctor", "https://localhost:1", "--data-dir", dir, "--admin", strings.TrimPrefix(server.URL, "http://")}, &out, &said)
+			if code != exitFindings || !strings.Contains(said.String(), tc.says) || out.Len() > 0 {
+				t.Errorf("exit code %d, %s%s", code, &out, &said)
+			}
+		})
+	}
 }
 
 // stage makes an API with a resource per backend, deployed as prod.

@@ -79,7 +79,11 @@ func environmentKey(file string) (sigv4.Credentials, error) {
 func readKey(path, profile string) (sigv4.Credentials, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return sigv4.Credentials{}, fmt.Errorf("credentials: %w", err)
+		err = fmt.Errorf("credentials: %w", err)
+		if errors.Is(err, fs.ErrPermission) {
+			err = hinted{err, "ask as the user who runs the gateway, or name it by --admin with an access key in the environment"}
+		}
+		return sigv4.Credentials{}, err
 	}
 	keys, err := pki.ParseCredentials(text)
 	if err != nil {
