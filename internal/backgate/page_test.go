@@ -21,6 +21,8 @@ func TestVerdictsPage(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Verdicts of the second gate\n\nMade from its tables; `go test ./internal/backgate -update` rewrites it. " +
 		"[The doctor](../doctor.md) says which of them holds for a backend.\n" +
+		"Faults are looked for in this order: the way to a trusted root, dates, the name. Not one byte of a request is sent before all of it holds.\n" +
+		"Revocation is not checked: neither lists nor OCSP are asked, and staples are not read.\n\n" +
 		"Words in italics are filled in. What the client gets is the answer of a REST API, with `x-amzn-ErrorType` and `$context.error.responseType`.\n")
 	for k := Untrusted; int(k) < len(kinds); k++ {
 		if k == Canceled {

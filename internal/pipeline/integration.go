@@ -80,8 +80,9 @@ func (e *exchange) backendFault(err error) *fault {
 	}
 	e.p.options.Metrics.BackendFailure(failed.Kind.String())
 	if failed.Kind != backgate.Canceled {
-		e.p.log.warn("backend failed", e.stage.API+"/"+e.stage.Name+" "+failed.Host+" "+failed.Kind.String(),
-			"api", e.stage.API, "stage", e.stage.Name, "backend", failed.Host, "kind", failed.Kind.String(), "request_id", e.requestID, "err", failed)
+		e.p.log.warn("backend failed", e.stage.API+"/"+e.stage.Name+" "+failed.Host+" "+failed.Kind.String()+" "+failed.Brief(),
+			"api", e.stage.API, "stage", e.stage.Name, "backend", failed.Host, "kind", failed.Kind.String(), "request_id", e.requestID,
+			"why", failed.Why(), "fix", failed.Fix(), "err", failed)
 	}
 	return newFault(responseNamed(failed.Kind.Answer().ResponseType), failed.Error())
 }
