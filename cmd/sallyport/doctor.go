@@ -31,9 +31,6 @@ type doctorOrder struct {
 	output   string
 }
 
-// doctorSettings are the settings that the doctor takes as serve does.
-var doctorSettings = []string{"data-dir", "admin", "trust-bundle", "allow-backend"}
-
 func doctorCommand() *cobra.Command {
 	var o doctorOrder
 	cmd := &cobra.Command{
@@ -68,9 +65,10 @@ func doctorCommand() *cobra.Command {
 	f.BoolVar(&o.silent, "no-request", false, "with --client-certificates: shake hands only; servers such as nginx then look open")
 	f.BoolVar(&o.local, "local", false, "judge in this process, even if a gateway runs")
 	f.StringVar(&o.file, "config", "", "configuration `FILE` (YAML) of the gateway")
-	for _, name := range doctorSettings {
-		addFlag(f, config.KeyNamed(name))
-	}
+	f.String("data-dir", config.KeyNamed("data-dir").Default[0], "`DIR` is the gateway's data folder")
+	f.String("admin", "", "`ADDR` of the gateway's control plane (default: as the data folder says)")
+	addFlag(f, config.KeyNamed("trust-bundle"))
+	addFlag(f, config.KeyNamed("allow-backend"))
 	outputFlag(cmd, &o.output)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	for _, name := range []string{"server-name", "client-certificate", "target", "stage", "client-certificates"} {
