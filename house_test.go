@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 	"internal/baseline":                      {"internal/posture"},
 	"internal/report":                        {"internal/posture"},
 	"internal/account":                       {"internal/posture"},
+	"internal/template":                      {"internal/posture"},
 	"internal/posture":                       {}, // templates are judged without a gateway: no store, no snapshot
 	"internal/awsapi":                        {},
 	"internal/awsapi/gen":                    {},

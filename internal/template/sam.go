@@ -1,0 +1,3 @@
+package template
+
+func expand(r *reader, s *stack, e *evaluator, root *node) {}
