@@ -3,6 +3,7 @@ package backgate
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -437,6 +438,52 @@ func TestRotationOnOthersServers(t *testing.T) {
 			phase("taken, the old one dropped", rotation)
 			phase("after", Request{Certificate: b})
 		})
+	}
+}
+
+// HAProxy, which refuses with an alert, or closes the connection after the
+// handshake, has dropped the previous certificate when the first request comes.
+func TestRotationOnHAProxy(t *testing.T) {
+	if _, err := exec.LookPath("haproxy"); err != nil {
+		t.Skip("SKIPPED: haproxy is missing; a rotation on it was not checked")
+	}
+	a, b, _, _ := clientCertificates(t)
+	dir := t.TempDir()
+	root, trust := files(t, dir)
+	trust(b)
+	var both []byte
+	for _, name := range []string{"server.pem", "server.key"} {
+		part, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, part...)
+	}
+	ports := []string{freePort(t), freePort(t)}
+	config := fmt.Sprintf(`defaults all
+	mode http
+	timeout client 30s
+	http-request return status 200 content-type text/plain lf-string "%%[req.hdr(x-id)] "
+frontend file
+	bind 127.0.0.1:%s ssl crt both.pem ca-file trusted.pem verify required
+frontend fingerprint
+	bind 127.0.0.1:%s ssl crt both.pem ca-file trusted.pem verify required crt-ignore-err 18
+	tcp-request session reject unless { ssl_c_der,sha2(256),hex %X }
+`, ports[0], ports[1], sha256.Sum256(b.Leaf.Raw))
+	for name, content := range map[string][]byte{"both.pem": both, "haproxy.cfg": []byte(config)} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serve(t, "haproxy", "-db", "-C", dir, "-f", "haproxy.cfg")
+	for i, port := range ports {
+		host := "localhost:" + port
+		answers(t, host, rootPool(root), b)
+		for kind := range bodies {
+			if err := send(gate(t, rootPool(root)), host, kind, "x", Request{Certificate: b, Previous: a}); err != nil {
+				t.Errorf("frontend %d: %v", i, err)
+			}
+		}
 	}
 }
 
