@@ -61,7 +61,9 @@ type Auditor struct {
 	moved     sync.Cond // revision went up
 	evaluator *posture.Evaluator
 	params    map[string]posture.Values
-	revision  store.Revision // judged up to here
+	reasons   map[string]string // why parameters are as they are, by control
+	enabled   time.Time         // when this gateway was judged for the first time
+	revision  store.Revision    // judged up to here
 	resources map[string]*judged
 	dossiers  map[string]*dossier         // by key in the store
 	evidence  map[string]posture.Evidence // by resource id: seen on the wire
@@ -79,8 +81,17 @@ type judged struct {
 	findings []posture.Finding
 }
 
-// prefixParams begins the keys of what customers set: posture.Values by control.
+// prefixParams begins the keys of what customers set: a setting by control.
 const prefixParams = "audit/parameters/"
+
+// setting is what a customer set of a control.
+type setting struct {
+	Values posture.Values `json:"values"`
+	Reason string         `json:"reason,omitempty"`
+}
+
+// keyEnabled holds the time of the first evaluation.
+const keyEnabled = "audit/enabled"
 
 // Open reads what is kept and judges everything once.
 func Open(ctx context.Context, o Options) (*Auditor, error) {
@@ -149,8 +160,11 @@ func (a *Auditor) load(ctx context.Context) (store.Revision, error) {
 	}
 	a.mu.Lock()
 	a.apis, a.transitions = map[string]*types.RestApi{}, map[string]time.Time{}
-	a.resources, a.params = map[string]*judged{}, map[string]posture.Values{}
+	a.resources, a.params, a.reasons = map[string]*judged{}, map[string]posture.Values{}, map[string]string{}
 	a.mu.Unlock()
+	if err := a.begin(ctx); err != nil {
+		return 0, err
+	}
 	each := func(prefix string, f func(key string, value []byte)) {
 		if err != nil {
 			return
@@ -196,12 +210,34 @@ func (a *Auditor) configure() error {
 	return err
 }
 
+// begin reads since when this gateway is judged, and notes it at the first time.
+func (a *Auditor) begin(ctx context.Context) error {
+	d, err := a.o.Store.Get(ctx, keyEnabled)
+	if errors.Is(err, store.ErrNotFound) {
+		now := a.o.Now().UTC()
+		d.Value, _ = json.Marshal(now) // of this century
+		_, err = a.o.Store.Commit(ctx, store.Change{Puts: []store.Put{{Key: keyEnabled, Value: d.Value}}})
+	}
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return json.Unmarshal(d.Value, &a.enabled)
+}
+
 func (a *Auditor) readParams(key string, value []byte) {
-	var v posture.Values
+	control := strings.TrimPrefix(key, prefixParams)
+	var v setting
 	if value == nil {
-		delete(a.params, strings.TrimPrefix(key, prefixParams))
+		delete(a.params, control)
+		delete(a.reasons, control)
 	} else if json.Unmarshal(value, &v) == nil {
-		a.params[strings.TrimPrefix(key, prefixParams)] = v
+		if a.reasons[control] = v.Reason; len(v.Values) > 0 {
+			a.params[control] = v.Values
+		} else {
+			delete(a.params, control)
+		}
 	}
 }
 
@@ -372,6 +408,7 @@ func (a *Auditor) reconcile(some []*judged, gone bool) map[string]*dossier {
 		}
 		for i := range j.findings {
 			f := &j.findings[i]
+			f.LastSeen = now
 			s := d.States[f.Control]
 			if s == nil {
 				if f.Status == posture.NotApplicable {
@@ -380,7 +417,7 @@ func (a *Auditor) reconcile(some []*judged, gone bool) map[string]*dossier {
 				s = &State{ID: newID(), Control: f.Control, Created: now, FirstSeen: now}
 				d.States[f.Control] = s
 			}
-			if s.follow(f, now) {
+			if seen := a.witnessed(*f); s.follow(&seen, now) {
 				changed[key] = d
 			}
 			f.FirstSeen = s.FirstSeen
@@ -518,7 +555,6 @@ func (a *Auditor) Report() *posture.Report {
 
 // witnessed is a finding with the evidence of its resource.
 func (a *Auditor) witnessed(f posture.Finding) posture.Finding {
-	f.LastSeen = a.evaluated.UTC()
 	if e, ok := a.evidence[f.Resource.ID]; ok && f.Expect != nil {
 		f.Witness(e)
 	}
@@ -531,12 +567,23 @@ func (a *Auditor) Witness(id string, e posture.Evidence) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.evidence[id] = e
+	var of []*judged
+	for _, j := range a.resources {
+		if j.resource.ID == id {
+			of = append(of, j)
+		}
+	}
+	// Where the wire contradicts it, what was passed is not any more.
+	if err := a.keep(context.Background(), a.reconcile(of, false)); err != nil {
+		a.o.Log.Error("findings are not durable", "resource", id, "err", err)
+	}
 }
 
 // Record is a finding with its state, as people see it.
 type Record struct {
-	Finding posture.Finding
-	State   State
+	Finding  posture.Finding
+	State    State
+	Resource *posture.Resource // nil: it is no more
 }
 
 // Records returns every finding, archived ones included, by resource and control.
@@ -544,8 +591,14 @@ type Record struct {
 func (a *Auditor) Records() []Record {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	var out []Record
-	seen := map[*State]bool{}
+	out := make([]Record, 0, len(a.dossiers))
+	seen := make(map[*State]bool, len(a.dossiers))
+	now := a.o.Now()
+	shown := func(s *State) State {
+		c := s.clone()
+		c.expire(now) // which the next evaluation keeps
+		return *c
+	}
 	for _, j := range a.resources {
 		d := a.dossiers[dossierKey(j.resource.Type, j.resource.ID)]
 		for _, f := range j.findings {
@@ -554,7 +607,7 @@ func (a *Auditor) Records() []Record {
 			}
 			s := d.States[f.Control]
 			seen[s] = true
-			out = append(out, Record{Finding: a.witnessed(f), State: *s.clone()})
+			out = append(out, Record{Finding: a.witnessed(f), State: shown(s), Resource: j.resource})
 		}
 	}
 	for _, d := range a.dossiers {
@@ -562,9 +615,9 @@ func (a *Auditor) Records() []Record {
 			if seen[s] {
 				continue
 			}
-			r := Record{State: *s.clone(), Finding: posture.Finding{Control: s.Control, Status: s.Status, Reason: s.Reason, Evidence: []posture.Evidence{}, Remediation: []posture.Step{},
+			r := Record{State: shown(s), Finding: posture.Finding{Control: s.Control, Status: s.Status, Reason: s.Reason, Evidence: []posture.Evidence{}, Remediation: []posture.Step{},
 				FirstSeen: s.FirstSeen, LastSeen: s.Updated, Resource: posture.Subject{Type: d.Type, ID: d.ID, Region: d.Region, Account: a.o.Account, Source: posture.Self}}}
-			if c := a.control(s.Control); c != nil {
+			if c := a.Control(s.Control); c != nil {
 				r.Finding.Title, r.Finding.Severity = c.Title, c.Severity
 			}
 			out = append(out, r)
@@ -576,7 +629,8 @@ func (a *Auditor) Records() []Record {
 	return out
 }
 
-func (a *Auditor) control(id string) *posture.Control {
+// Control finds a control by its id, or returns nil.
+func (a *Auditor) Control(id string) *posture.Control {
 	i := slices.IndexFunc(a.o.Controls, func(c *posture.Control) bool { return c.ID == id })
 	if i < 0 {
 		return nil
@@ -594,31 +648,67 @@ var ErrNoFinding = errors.New("no such finding")
 // copy of the state; its error ends the update with nothing changed. What it
 // did is durable on return.
 func (a *Auditor) Update(ctx context.Context, id string, change func(*State) error) error {
+	refused, err := a.UpdateAll(ctx, []string{id}, func(s *State) (Change, error) { return Change{}, change(s) })
+	return cmp.Or(refused[id], err)
+}
+
+// UpdateAll is Update of several findings in one commit. Of the Change that
+// change returns, who did it and which members are kept in the finding's
+// history. refused says of which findings nothing was changed and why; with err
+// nothing was changed of any.
+func (a *Auditor) UpdateAll(ctx context.Context, ids []string, change func(*State) (Change, error)) (refused map[string]error, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	refused = make(map[string]error, len(ids))
+	for _, id := range ids {
+		refused[id] = ErrNoFinding
+	}
+	changed := map[string]*dossier{}
 	for key, d := range a.dossiers {
 		for control, s := range d.States {
-			if s.ID != id {
+			if _, wanted := refused[s.ID]; !wanted {
 				continue
 			}
 			next := s.clone()
-			if err := change(next); err != nil {
-				return err
+			step, err := change(next)
+			if err != nil {
+				refused[s.ID] = err
+				continue
 			}
-			if next.Workflow != s.Workflow {
-				next.note(Change{Time: a.o.Now().UTC(), Status: next.Status, Workflow: next.Workflow})
+			delete(refused, s.ID)
+			if next.Workflow != s.Workflow || len(step.Members) > 0 {
+				step.Time, step.Status, step.Workflow, step.Archived = a.o.Now().UTC(), next.Status, next.Workflow, next.Archived != ""
+				next.note(step)
 			}
-			with := *d
-			with.States = maps.Clone(d.States)
+			with := changed[key]
+			if with == nil {
+				copied := *d
+				copied.States = maps.Clone(d.States)
+				with = &copied
+				changed[key] = with
+			}
 			with.States[control] = next
-			if err := a.keep(ctx, map[string]*dossier{key: &with}); err != nil {
-				return err
-			}
-			a.dossiers[key] = &with
-			return nil
 		}
 	}
-	return ErrNoFinding
+	if err := a.keep(ctx, changed); err != nil {
+		return nil, err
+	}
+	maps.Copy(a.dossiers, changed)
+	return refused, nil
+}
+
+// Enabled is when this gateway was judged for the first time.
+func (a *Auditor) Enabled() time.Time {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.enabled
+}
+
+// Evaluated is when everything was judged last.
+func (a *Auditor) Evaluated() time.Time {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.evaluated.UTC()
 }
 
 // Params returns what customers set, by control.
@@ -628,30 +718,38 @@ func (a *Auditor) Params() map[string]posture.Values {
 	return maps.Clone(a.params)
 }
 
-// SetParams sets a control's parameters; nil returns to the defaults. The error
-// of values that the control does not take is a *posture.ParameterError. On
-// return they are durable; findings follow within the watch's time.
-func (a *Auditor) SetParams(ctx context.Context, control string, v posture.Values) error {
+// Reason is why somebody set a control's parameters; "": nobody said.
+func (a *Auditor) Reason(control string) string {
 	a.mu.RLock()
-	params := maps.Clone(a.params)
-	a.mu.RUnlock()
-	c := store.Change{}
+	defer a.mu.RUnlock()
+	return a.reasons[control]
+}
+
+// SetParams sets a control's parameters, and why; nil returns to the defaults.
+// The error of values that the control does not take is a
+// *posture.ParameterError. On return they are durable and findings follow them.
+func (a *Auditor) SetParams(ctx context.Context, control string, v posture.Values, reason string) error {
+	params := a.Params()
 	if len(v) == 0 {
-		if _, ok := params[control]; !ok {
+		if _, set := params[control]; !set && reason == "" && a.Reason(control) == "" {
 			return nil
 		}
 		delete(params, control)
-		c.Deletes = []string{prefixParams + control}
 	} else {
 		params[control] = v
-		value, err := json.Marshal(v)
-		if err != nil {
-			return err
-		}
-		c.Puts = []store.Put{{Key: prefixParams + control, Value: value}}
 	}
 	if _, err := posture.New(a.o.Controls, posture.Options{Now: a.o.Now(), Params: params}); err != nil {
 		return err
+	}
+	c := store.Change{}
+	if key := prefixParams + control; len(v) == 0 && reason == "" {
+		c.Deletes = []string{key}
+	} else {
+		value, err := json.Marshal(setting{v, reason})
+		if err != nil {
+			return err
+		}
+		c.Puts = []store.Put{{Key: key, Value: value}}
 	}
 	rev, err := a.o.Store.Commit(ctx, c)
 	if err != nil {

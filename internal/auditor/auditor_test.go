@@ -224,17 +224,17 @@ func TestParameters(t *testing.T) {
 	w.open()
 	w.want("APIGateway.1", stageARN, posture.Passed, Resolved, "")
 	var bad *posture.ParameterError
-	if err := w.a.SetParams(t.Context(), "APIGateway.1", posture.Values{"loggingLevel": {"DEBUG"}}); !errors.As(err, &bad) {
+	if err := w.a.SetParams(t.Context(), "APIGateway.1", posture.Values{"loggingLevel": {"DEBUG"}}, ""); !errors.As(err, &bad) {
 		t.Error(err)
 	}
-	if err := w.a.SetParams(t.Context(), "APIGateway.1", posture.Values{"loggingLevel": {"ERROR"}}); err != nil {
+	if err := w.a.SetParams(t.Context(), "APIGateway.1", posture.Values{"loggingLevel": {"ERROR"}}, "policy 7"); err != nil {
 		t.Fatal(err)
 	}
 	w.want("APIGateway.1", stageARN, posture.Failed, New, "")
 	w.close()
 	w.open()
 	w.want("APIGateway.1", stageARN, posture.Failed, New, "")
-	if err := w.a.SetParams(t.Context(), "APIGateway.1", nil); err != nil {
+	if err := w.a.SetParams(t.Context(), "APIGateway.1", nil, ""); err != nil {
 		t.Fatal(err)
 	}
 	w.want("APIGateway.1", stageARN, posture.Passed, Resolved, "")

@@ -4,7 +4,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -36,8 +38,9 @@ type State struct {
 	// Suppression says why and until when; its end makes the finding NEW again.
 	Suppression *Suppression `json:"suppression,omitempty"`
 	Note        *Note        `json:"note,omitempty"`
-	// Said are the other members that a customer may set, as the wire has them.
-	Said map[string]any `json:"said,omitempty"`
+	// Said are the other members of an ASFF finding that a customer may set, as
+	// the wire has them.
+	Said map[string]json.RawMessage `json:"said,omitempty"`
 	// Archived is why the finding is none any more; "": it is one.
 	Archived string    `json:"archived,omitempty"`
 	Since    time.Time `json:"since,omitzero"` // of Archived
@@ -63,7 +66,19 @@ type Change struct {
 	Time     time.Time      `json:"time"`
 	Status   posture.Status `json:"status"`
 	Workflow Workflow       `json:"workflow"`
+	Archived bool           `json:"archived,omitempty"`
 	Reason   string         `json:"reason,omitempty"`
+	// By is who changed it; "": a verdict did.
+	By      string   `json:"by,omitempty"`
+	Members []Member `json:"members,omitempty"` // what else changed with it
+}
+
+// Member is a member of an ASFF finding that somebody set, by its path, with
+// the texts before and after.
+type Member struct {
+	Path string `json:"path"`
+	Old  string `json:"old,omitempty"`
+	New  string `json:"new,omitempty"`
 }
 
 // Bounds of what is kept.
@@ -111,26 +126,33 @@ func (s *State) follow(f *posture.Finding, now time.Time) bool {
 		s.FirstSeen = now
 	}
 	s.Status, s.Reason = f.Status, f.Reason
-	if s.Suppression != nil && !s.Suppression.Until.IsZero() && !now.Before(s.Suppression.Until) {
-		s.Suppression, s.Workflow = nil, New
-	}
+	s.expire(now)
 	// Source: Security Hub user guide: PASSED resolves; what leaves PASSED, or
-	// returns, is new again; what is suppressed stays so.
+	// returns, is new again; what is suppressed stays so, as does what somebody
+	// calls resolved while it still fails.
 	switch {
 	case s.Workflow == Suppressed:
 	case f.Status == posture.Passed:
 		s.Workflow = Resolved
-	case s.Workflow == Resolved || s.Workflow == "":
-		s.Workflow = New
-	case back, s.Workflow == Notified && moved && before.Status == posture.Passed:
+	case s.Workflow == "", back, moved && before.Status == posture.Passed:
 		s.Workflow = New
 	}
-	if !moved && !back && s.Reason == before.Reason && s.Workflow == before.Workflow && before.Updated != (time.Time{}) {
-		return false
+	if !moved && !back && s.Workflow == before.Workflow {
+		return s.Reason != before.Reason // days left, say: kept, and no step in the finding's life
 	}
 	s.Updated = now
 	s.note(Change{Time: now, Status: s.Status, Workflow: s.Workflow, Reason: s.Reason})
 	return true
+}
+
+// expire ends a suppression whose time is over.
+func (s *State) expire(now time.Time) {
+	if s.Suppression == nil || s.Suppression.Until.IsZero() || now.Before(s.Suppression.Until) {
+		return
+	}
+	if s.Suppression, s.Workflow = nil, New; s.Status == posture.Passed {
+		s.Workflow = Resolved
+	}
 }
 
 func (s *State) archive(why string, now time.Time) bool {
@@ -138,7 +160,7 @@ func (s *State) archive(why string, now time.Time) bool {
 		return false
 	}
 	s.Archived, s.Since, s.Updated = why, now, now
-	s.note(Change{Time: now, Status: s.Status, Workflow: s.Workflow, Reason: why})
+	s.note(Change{Time: now, Status: s.Status, Workflow: s.Workflow, Archived: true, Reason: why})
 	return true
 }
 
@@ -160,12 +182,7 @@ func (s *State) clone() *State {
 		v := *s.Note
 		c.Note = &v
 	}
-	if s.Said != nil {
-		c.Said = make(map[string]any, len(s.Said))
-		for k, v := range s.Said {
-			c.Said[k] = v
-		}
-	}
+	c.Said = maps.Clone(s.Said)
 	return &c
 }
 
