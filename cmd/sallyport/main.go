@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if h := (hinted{}); errors.As(err, &h) {
 		fmt.Fprintf(stderr, "hint: %s\n", h.hint)
 	}
-	if errors.As(err, &usageError{}) {
+	if errors.As(err, &usageError{}) || errors.As(err, &errNothing{}) {
 		return exitUsage
 	}
 	return exitFindings
@@ -70,7 +70,7 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hinted{usageError{err}, cmd.CommandPath() + " --help lists the flags"}
 	})
-	root.AddCommand(serveCommand(), validateCommand(), policyCommand(), probeCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(serveCommand(), validateCommand(), policyCommand(), probeCommand(), auditCommand(), doctorCommand(), versionCommand())
 	return root
 }
 
