@@ -47,3 +47,23 @@ func TestVerdictsPage(t *testing.T) {
 		t.Errorf("%s is out of date (%v): go test ./internal/backgate -update", path, err)
 	}
 }
+
+// Each kind has an answer and a reason, each reason a kind and words.
+func TestTablesAreComplete(t *testing.T) {
+	if len(reasons) != int(lastReason) {
+		t.Errorf("%d reasons, want %d", len(reasons), lastReason)
+	}
+	explained := map[Kind]bool{}
+	for r, row := range reasons[1:] {
+		explained[row.kind] = true
+		chain := row.kind <= Unusable
+		if row.kind == 0 || row.why == "" || row.fix == "" && row.kind != Canceled || chain != (row.brief != "") {
+			t.Errorf("reason %d: %+v", r+1, row)
+		}
+	}
+	for k := Untrusted; k <= Canceled; k++ {
+		if a := k.Answer(); !explained[k] || a.Status == 0 || a.ResponseType == "" || a.ErrorType == "" {
+			t.Errorf("%v: %+v", k, a)
+		}
+	}
+}
