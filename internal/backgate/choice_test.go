@@ -148,6 +148,7 @@ func send(g *Gate, host string, kind int, id string, r Request) error {
 // is shown by the first request of a rotation: however the request is sent,
 // and however the backend refuses, it is answered, and read once.
 func TestFirstRequestOfARotation(t *testing.T) {
+	t.Parallel()
 	a, b, c, d := clientCertificates(t)
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -188,6 +189,7 @@ func TestFirstRequestOfARotation(t *testing.T) {
 // refused anything; one that takes it late follows; and one that goes back is
 // followed back.
 func TestChoiceFollowsTheBackend(t *testing.T) {
+	t.Parallel()
 	a, b, _, _ := clientCertificates(t)
 	m, root := mutualBackend(t, tls.VersionTLS13, true, tls.RequireAndVerifyClientCert, a)
 	g := gate(t, rootPool(root))
@@ -227,6 +229,7 @@ func (cs *choices) running() int {
 // What a backend may have acted on does not go to it twice: a connection that is
 // reset after the request says nothing about the certificate.
 func TestResetIsNoRefusal(t *testing.T) {
+	t.Parallel()
 	a, b, _, _ := clientCertificates(t)
 	root := issue(t, nil, authority("root"))
 	config := &tls.Config{Certificates: []tls.Certificate{chain(issue(t, root, nil))}, ClientAuth: tls.RequireAnyClientCert}
@@ -248,6 +251,7 @@ func TestResetIsNoRefusal(t *testing.T) {
 // An alert that comes after the request was sent is a refusal all the same: the
 // request behind it was not read.
 func TestLateAlert(t *testing.T) {
+	t.Parallel()
 	a, b, _, _ := clientCertificates(t)
 	m, root := mutualBackend(t, tls.VersionTLS13, false, tls.RequireAnyClientCert)
 	m.config.VerifyConnection = func(cs tls.ConnectionState) error {
@@ -307,6 +311,7 @@ func TestChoicesAreBounded(t *testing.T) {
 // Under load, with twenty backends of every kind, half of which take the new
 // certificate late, not a request fails.
 func TestRotationUnderLoad(t *testing.T) {
+	t.Parallel()
 	a, b, _, _ := clientCertificates(t)
 	var backends []*mutual
 	var roots []*issued
@@ -406,6 +411,7 @@ func TestRotationUnderLoad(t *testing.T) {
 
 // Servers that refuse certificates in ways of their own.
 func TestRotationOnOthersServers(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(t *testing.T, dir string) (host string, root *issued, trust func(*tls.Certificate)){
 		"nginx": nginxBackend,
 		"node":  nodeBackend,
@@ -444,6 +450,7 @@ func TestRotationOnOthersServers(t *testing.T) {
 // HAProxy, which refuses with an alert, or closes the connection after the
 // handshake, has dropped the previous certificate when the first request comes.
 func TestRotationOnHAProxy(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("haproxy"); err != nil {
 		t.Skip("SKIPPED: haproxy is missing; a rotation on it was not checked")
 	}
