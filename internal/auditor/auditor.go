@@ -511,16 +511,22 @@ func (a *Auditor) WaitFor(ctx context.Context, rev store.Revision) error {
 	return ctx.Err()
 }
 
-// Holds reports whether a resource with that id is judged.
-func (a *Auditor) Holds(id string) bool {
+// Finding returns a control's finding on a resource as it stands; ok is false
+// when there is none.
+func (a *Auditor) Finding(control, id string) (f posture.Finding, ok bool) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	for _, j := range a.resources {
-		if j.resource.ID == id {
-			return true
+		if j.resource.ID != id {
+			continue
+		}
+		for _, f := range j.findings {
+			if f.Control == control {
+				return a.witnessed(f), true
+			}
 		}
 	}
-	return false
+	return f, false
 }
 
 // Collect returns what is judged.

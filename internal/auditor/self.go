@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	acmtypes "github.com/aws/aws-sdk-go-v2/service/acm/types"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	searchtypes "github.com/aws/aws-sdk-go-v2/service/opensearch/types"
 
 	"github.com/sallyport/sallyport/internal/awsapi"
 	"github.com/sallyport/sallyport/internal/posture"
@@ -28,6 +29,7 @@ var kinds = []kind{
 	{resource.PrefixStages, posture.TypeStage, 2, (*Auditor).stage},
 	{resource.PrefixDomainNames, posture.TypeDomainName, 1, (*Auditor).domainName},
 	{resource.PrefixCertificates, posture.TypeCertificate, 1, (*Auditor).certificate},
+	{resource.PrefixSearchDomains, posture.TypeSearchDomain, 1, (*Auditor).searchDomain},
 }
 
 // kindOf finds the kind whose document key is, and the key's parts.
@@ -108,4 +110,19 @@ func (a *Auditor) certificate(parts []string, value []byte) (*posture.Resource, 
 		id = arn
 	}
 	return a.resource(posture.TypeCertificate, id, c), nil
+}
+
+// storedSearch are the members of a search domain that this gateway keeps and
+// does not act on: it has no nodes.
+var storedSearch = map[string]bool{"NodeToNodeEncryptionOptions": true}
+
+func (a *Auditor) searchDomain(parts []string, value []byte) (*posture.Resource, error) {
+	id := "arn:aws:es:" + a.o.Region + ":" + a.o.Account + ":domain/" + parts[0]
+	d := new(searchtypes.DomainStatus)
+	if err := awsapi.Unmarshal(value, d); err != nil {
+		return a.resource(posture.TypeSearchDomain, id, nil), err
+	}
+	r := a.resource(posture.TypeSearchDomain, id, d)
+	r.NotInEffect = storedSearch
+	return r, nil
 }

@@ -93,7 +93,8 @@ var (
 const maxAddresses = 64
 
 // listenerTypes are the endpoint types a listener may serve, and HTTP for what
-// may be asked for in plaintext: nothing yet, so that every request gets 403.
+// may be asked for in plaintext: search domains that do not enforce HTTPS; every
+// other request gets 403.
 var listenerTypes = []string{"REGIONAL", "EDGE", "PRIVATE", "HTTP"}
 
 // Keys lists every setting in the order in which help texts show them.

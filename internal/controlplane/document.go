@@ -19,7 +19,8 @@ func ours(doc any) bool {
 		resource.StageEffect, *resource.StageEffect,
 		resource.Transition, *resource.Transition,
 		resource.Material, *resource.Material,
-		resource.Rotation, *resource.Rotation:
+		resource.Rotation, *resource.Rotation,
+		resource.SearchHistory, *resource.SearchHistory:
 		return true
 	}
 	return false

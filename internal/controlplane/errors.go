@@ -50,6 +50,12 @@ var serviceExceptions = map[string]map[resource.Kind]exception{
 		resource.Validation:    {"BadRequestException", http.StatusBadRequest},
 		resource.LimitExceeded: {"TooManyRequestsException", http.StatusTooManyRequests},
 	},
+	"opensearch": {
+		resource.BadRequest:    {"ValidationException", http.StatusBadRequest},
+		resource.NotFound:      {"ResourceNotFoundException", http.StatusConflict},
+		resource.Conflict:      {"ResourceAlreadyExistsException", http.StatusConflict},
+		resource.LimitExceeded: {"LimitExceededException", http.StatusConflict},
+	},
 	"sts": {
 		resource.BadRequest: {"ValidationError", http.StatusBadRequest},
 		resource.Validation: {"ValidationError", http.StatusBadRequest},

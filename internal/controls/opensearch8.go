@@ -1,13 +1,13 @@
 package controls
 
 import (
-	"crypto/tls"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	opensearch "github.com/aws/aws-sdk-go-v2/service/opensearch/types"
 
 	"github.com/sallyport/sallyport/internal/posture"
+	"github.com/sallyport/sallyport/tlspolicy"
 )
 
 // Opensearch.8: a search domain demands HTTPS, under the latest TLS policy.
@@ -54,8 +54,12 @@ var opensearch8 = posture.Control{
 			name, unset = "Policy-Min-TLS-1-2-2019-07", " (by default)"
 		}
 		wire := &posture.Wire{Host: searchHost(d), Plaintext: !aws.ToBool(o.EnforceHTTPS)}
-		if f, ok := searchPolicies[name]; ok {
-			wire.Min, wire.Max = f.min, f.max
+		f, known := tlspolicy.LookupSearch(name)
+		if known {
+			wire.Min, wire.Max = f.Min, f.Max
+			if r.Source == posture.Self {
+				wire.Policy = name // suites are this gateway's reading: AWS publishes none to hold its own domains to
+			}
 		}
 		// A domain fails by either member, whatever the other is.
 		_, anyHTTPS := r.Unresolved(https.Path)
@@ -75,13 +79,12 @@ var opensearch8 = posture.Control{
 		if v.Status == posture.Unknown {
 			return v
 		}
-		f, known := searchPolicies[name]
 		switch {
 		case !known:
 			v = v.Note("What %s permits is not known.", name)
-		case v.Status == posture.Failed && f.stricter:
+		case v.Status == posture.Failed && f.FIPS:
 			v = v.Note("AWS's list and the policy's name disagree: %s holds to FIPS algorithms and to stronger suites than the policy on the list, and fails for not being on it. AWS publishes no list of its suites.", name)
-		case v.Status == posture.Passed && !f.forwardSecret:
+		case v.Status == posture.Passed && !f.ForwardSecrecyOnly:
 			v = v.Note("AWS's list of %s accepts this policy, which is not known to keep forward secrecy; the newest list does not.", p.List.AsOf)
 		}
 		return v.Expect(wire)
@@ -89,23 +92,6 @@ var opensearch8 = posture.Control{
 }
 
 const tlsPolicies = "tlsPolicies"
-
-// searchPolicies are the versions a search domain's policies permit. AWS
-// publishes no suites for them.
-//
-// Source: OpenSearch Service API reference, DomainEndpointOptions. Of the
-// RFC 9151 policy it says TLS 1.3 while the name says 1.2 at least, so its
-// lower bound is the name's.
-var searchPolicies = map[string]struct {
-	min, max      uint16
-	forwardSecret bool
-	stricter      bool // than what is on the newest list, by its name
-}{
-	"Policy-Min-TLS-1-0-2019-07":              {min: tls.VersionTLS10, max: tls.VersionTLS12},
-	"Policy-Min-TLS-1-2-2019-07":              {min: tls.VersionTLS12, max: tls.VersionTLS12},
-	"Policy-Min-TLS-1-2-PFS-2023-10":          {min: tls.VersionTLS12, max: tls.VersionTLS13, forwardSecret: true},
-	"Policy-Min-TLS-1-2-RFC9151-FIPS-2024-08": {min: tls.VersionTLS12, max: tls.VersionTLS13, stricter: true},
-}
 
 // searchHost is the name that clients of a domain ask for; "" while it has none.
 func searchHost(d *opensearch.DomainStatus) string {

@@ -48,7 +48,7 @@ func contradictions(w *posture.Wire, seen *tlspolicy.Observation) []string {
 	if len(seen.Versions) == 0 {
 		return []string{"every handshake is refused"}
 	}
-	if p, ok := tlspolicy.Lookup(w.Policy, w.Edge); ok {
+	if p, ok := policyOf(w); ok {
 		return seen.Contradictions(p)
 	}
 	var out []string
@@ -80,4 +80,12 @@ func list[T any](ids []T, name func(T) string) string {
 		names[i] = name(id)
 	}
 	return strings.Join(names, ", ")
+}
+
+// policyOf is the policy that is expected, an API's or a search domain's.
+func policyOf(w *posture.Wire) (*tlspolicy.Policy, bool) {
+	if p, ok := tlspolicy.Lookup(w.Policy, w.Edge); ok {
+		return p, true
+	}
+	return tlspolicy.LookupSearch(w.Policy)
 }

@@ -65,7 +65,8 @@ func Cross(endpoints snapshot.EndpointType, listener string) Crossing {
 // stands for in names, nil when it stands for nothing, which is refused. In
 // order:
 //
-//  0. Without TLS nothing is admitted: 403.
+//  0. Without TLS only a search domain that does not enforce HTTPS is admitted,
+//     else 403.
 //  1. The connection's version, suite and group must still be tolerated by the
 //     policy of the name that its SNI stands for now: else 421, and the
 //     connection closes. So a tightened policy binds the next request. Only
@@ -79,6 +80,9 @@ func Cross(endpoints snapshot.EndpointType, listener string) Crossing {
 func Admit(names Names, x *httpwire.Exchange, target *snapshot.Name) Verdict {
 	c := x.Conn
 	if c.Version == 0 {
+		if target != nil && target.Search != nil && !target.Search.EnforceHTTPS {
+			return Verdict{}
+		}
 		return forbidden("nothing here may be asked for without TLS")
 	}
 	served := names.Lookup(c.SNI)

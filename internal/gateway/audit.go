@@ -25,15 +25,18 @@ func (g *Gateway) audit(context.Context, *http.Request) (any, error) { return g.
 type prober struct {
 	g       *Gateway
 	mu      sync.Mutex
-	pending map[string]posture.Finding // by resource id
+	pending map[subject]bool
 	wake    chan struct{}
 	// own are our ends of connections that are not a client's: what they do
 	// goes to no log and no count.
 	own sync.Map // address and port
 }
 
+// subject names a finding; what it says is looked up when it is probed.
+type subject struct{ control, resource string }
+
 func newProber(g *Gateway) *prober {
-	return &prober{g: g, pending: map[string]posture.Finding{}, wake: make(chan struct{}, 1)}
+	return &prober{g: g, pending: map[subject]bool{}, wake: make(chan struct{}, 1)}
 }
 
 // add notes findings that the wire can confirm.
@@ -41,7 +44,7 @@ func (p *prober) add(findings []posture.Finding) {
 	p.mu.Lock()
 	for _, f := range findings {
 		if f.Expect != nil && f.Expect.Host != "" {
-			p.pending[f.Resource.ID] = f
+			p.pending[subject{f.Control, f.Resource.ID}] = true
 		}
 	}
 	p.mu.Unlock()
@@ -51,27 +54,26 @@ func (p *prober) add(findings []posture.Finding) {
 	}
 }
 
-// next takes one finding, and says how many are left.
-func (p *prober) next() (f posture.Finding, ok bool) {
+// next takes one subject.
+func (p *prober) next() (s subject, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for id, f := range p.pending {
-		delete(p.pending, id)
-		return f, true
+	for s := range p.pending {
+		delete(p.pending, s)
+		return s, true
 	}
-	return f, false
+	return s, false
 }
 
-func (p *prober) waits(id string) bool {
+func (p *prober) waits(s subject) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, ok := p.pending[id]
-	return ok
+	return p.pending[s]
 }
 
 func (p *prober) run(ctx context.Context) {
 	for {
-		f, ok := p.next()
+		s, ok := p.next()
 		if !ok {
 			select {
 			case <-ctx.Done():
@@ -81,29 +83,38 @@ func (p *prober) run(ctx context.Context) {
 			continue
 		}
 		begun := time.Now()
-		again := p.probe(ctx, f)
-		rest := time.NewTimer(4 * time.Since(begun))
+		again := p.probe(ctx, s)
+		pause := 4 * time.Since(begun)
 		if again {
-			rest.Reset(max(time.Second, 4*time.Since(begun)))
+			pause = max(pause, 100*time.Millisecond)
 		}
+		rest := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
+			rest.Stop()
 			return
 		case <-rest.C:
 		}
 		if again {
-			p.add([]posture.Finding{f})
+			p.mu.Lock()
+			p.pending[s] = true
+			p.mu.Unlock()
 		}
 	}
 }
 
-// probe asks about one finding. again says that its configuration is not in
-// force yet, so that the answer would be about another one.
-func (p *prober) probe(ctx context.Context, f posture.Finding) (again bool) {
-	g, w := p.g, f.Expect
+// probe asks about one finding as it stands. again says that its configuration
+// is not in force yet, so that the answer would be about another one.
+func (p *prober) probe(ctx context.Context, s subject) (again bool) {
+	g := p.g
+	f, ok := g.auditor.Finding(s.control, s.resource)
+	if !ok || f.Expect == nil {
+		return false
+	}
+	w := f.Expect
 	name := g.compiler.Current().Lookup(w.Host)
 	if name == nil || w.Policy != "" && name.Policy.Name != w.Policy {
-		return name != nil || g.auditor.Holds(f.Resource.ID)
+		return true
 	}
 	target := g.listenerOf(name, w.Edge)
 	if target == "" {
@@ -117,8 +128,8 @@ func (p *prober) probe(ctx context.Context, f posture.Finding) (again bool) {
 		}
 		return c, err
 	})
-	if ctx.Err() == nil && !p.waits(f.Resource.ID) { // else it is about a configuration that is no more
-		g.auditor.Witness(f.Resource.ID, e)
+	if ctx.Err() == nil && !p.waits(s) { // else it is about a configuration that is no more
+		g.auditor.Witness(s.resource, e)
 	}
 	return false
 }

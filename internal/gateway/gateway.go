@@ -30,11 +30,13 @@ import (
 	"github.com/sallyport/sallyport/internal/controlplane/acm"
 	"github.com/sallyport/sallyport/internal/controlplane/apigateway"
 	"github.com/sallyport/sallyport/internal/controlplane/apigatewayv2"
+	"github.com/sallyport/sallyport/internal/controlplane/opensearch"
 	"github.com/sallyport/sallyport/internal/controlplane/sts"
 	"github.com/sallyport/sallyport/internal/doctor"
 	"github.com/sallyport/sallyport/internal/frontgate"
 	"github.com/sallyport/sallyport/internal/pipeline"
 	"github.com/sallyport/sallyport/internal/pki"
+	"github.com/sallyport/sallyport/internal/resource"
 	"github.com/sallyport/sallyport/internal/snapshot"
 	"github.com/sallyport/sallyport/internal/store/bolt"
 	"github.com/sallyport/sallyport/internal/telemetry"
@@ -213,6 +215,7 @@ func (g *Gateway) newAdmin(o Options, sealer *pki.Sealer, credentials []pki.Cred
 	apigateway.Register(services)
 	apigatewayv2.Register(services)
 	acm.Register(services)
+	opensearch.Register(services)
 	sts.Register(services)
 	examiner := doctor.New(doctor.Options{Gate: g.backends, Snapshot: g.compiler.Current, Certificate: g.compiler.ClientCertificate, TrustFiles: g.trustFiles})
 	services.Extend("GET "+doctor.Path, examiner.Diagnose)
@@ -431,7 +434,7 @@ func provePolicies(log *slog.Logger) <-chan struct{} {
 func endpointCertificates(ca *pki.CA, c config.Config) ([]*tls.Certificate, error) {
 	var names []string
 	for _, suffix := range c.DomainSuffixes {
-		names = append(names, "*.execute-api."+c.Region+"."+suffix)
+		names = append(names, "*.execute-api."+c.Region+"."+suffix, "*."+resource.SearchZone(c.Region, suffix))
 	}
 	issued, err := ca.Endpoints(names)
 	if err != nil {

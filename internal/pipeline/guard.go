@@ -7,7 +7,7 @@ func (e *exchange) guardName() *fault {
 	if e.name.Refused != "" {
 		return e.guardRefused(e.name.Refused, e.name.Host)
 	}
-	if e.name.API == "" && reservedPaths[e.x.RawPath] {
+	if e.name.API == "" && e.name.Search == nil && reservedPaths[e.x.RawPath] {
 		return e.answerPing()
 	}
 	return nil

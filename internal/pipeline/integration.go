@@ -67,6 +67,9 @@ func (e *exchange) ask(in *snapshot.Integration, r *backgate.Request) (resp *bac
 
 // backendFault turns an error of the second gate into the gateway's answer.
 func (e *exchange) backendFault(err error) *fault {
+	if e.stage == nil {
+		return e.clusterFault(err)
+	}
 	if f := e.body.fault(); f != nil { // the client's doing, not the backend's
 		return f
 	}

@@ -87,6 +87,7 @@ var steps = []step{
 	{"host", (*exchange).findName},               // what the Host stands for
 	{"access mode", (*exchange).admit},           // may this connection ask for it
 	{"domain guard", (*exchange).guardName},      // guards on the name not built yet
+	{"search domain", (*exchange).search},        // goes to its cluster, and no further
 	{"base path", (*exchange).findStage},         // API and stage
 	{"size", (*exchange).limitBody},              // of the body as declared
 	{"stage guard", (*exchange).guardStage},      // guards on the stage not built yet

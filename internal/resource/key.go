@@ -25,6 +25,9 @@ import (
 //	apigateway/rotations/API/STAGE                 Rotation
 //	apigateway/vpclinks/ID                         types.VpcLink
 //	apigatewayv2/vpclinks/ID                       apigatewayv2 types.VpcLink
+//	opensearch/domains/NAME                        opensearch types.DomainStatus
+//	opensearch/history/NAME                        SearchHistory
+//	opensearch/tags/NAME                           opensearch types.Tag, a list
 //	acm/certificates/ID                            acm types.CertificateDetail
 //	acm/material/ID                                Material (private key sealed)
 //	acm/tags/ID                                    []acm types.Tag
@@ -47,6 +50,10 @@ const (
 	PrefixRotations          = "apigateway/rotations/"
 	PrefixVPCLinks           = "apigateway/vpclinks/"
 	PrefixVPCLinksV2         = "apigatewayv2/vpclinks/"
+
+	PrefixSearchDomains = "opensearch/domains/"
+	PrefixSearchHistory = "opensearch/history/"
+	PrefixSearchTags    = "opensearch/tags/"
 
 	KeyAccount = "apigateway/account"
 )
@@ -78,6 +85,10 @@ func RotationsPrefix(api string) string         { return PrefixRotations + api +
 func RotationKey(api, stage string) string      { return RotationsPrefix(api) + stage }
 func VPCLinkKey(id string) string               { return PrefixVPCLinks + id }
 func VPCLinkV2Key(id string) string             { return PrefixVPCLinksV2 + id }
+
+func SearchDomainKey(name string) string  { return PrefixSearchDomains + name }
+func SearchHistoryKey(name string) string { return PrefixSearchHistory + name }
+func SearchTagsKey(name string) string    { return PrefixSearchTags + name }
 
 // BasePathMappingKey takes the base path as the wire writes it: "(none)" or ""
 // for the empty one, "v1/pets" for a multi-level one.

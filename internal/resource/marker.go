@@ -19,3 +19,7 @@ func ClientCertificateMarker(id string) string { return PrefixMarkers + "clientc
 
 // ClientCertificatesMarker speaks for how many generated ones there are.
 const ClientCertificatesMarker = PrefixMarkers + "clientcertificates"
+
+// SearchDomainsMarker speaks for how many search domains there are and which
+// custom endpoints they have.
+const SearchDomainsMarker = PrefixMarkers + "searchdomains"

@@ -98,6 +98,7 @@ func Open(ctx context.Context, st store.Store, o Options) (*Compiler, error) {
 			return nil, fmt.Errorf("snapshot: region %q and suffix %q make no host name", o.Region, suffix)
 		}
 		p.zones = append(p.zones, zone)
+		p.searches = append(p.searches, normalizeName(resource.SearchZone(o.Region, suffix)))
 	}
 	if len(p.zones) == 0 {
 		return nil, errors.New("snapshot: no domain suffix")
@@ -274,6 +275,9 @@ func (c *Compiler) follow(ctx context.Context, events <-chan store.Event) {
 			for id := range c.sources.apis {
 				t.api(id)
 			}
+			for name := range c.sources.searches {
+				t.searches[name] = struct{}{}
+			}
 			base := *now
 			base.fallback, _ = c.defaultName(r.certs, now.fallback.Revision+1) // checked by the sender
 			c.defaults = r.certs
@@ -316,10 +320,19 @@ func (c *Compiler) loadAgain(ctx context.Context) <-chan store.Event {
 // A wake asks for an API or a domain name to be compiled again at an instant:
 // the end of a transition, or another attempt to read from the store.
 type wake struct {
-	at     time.Time
-	domain bool
-	id     string
+	at   time.Time
+	kind wakeKind
+	id   string
 }
+
+// What a wake asks for.
+type wakeKind uint8
+
+const (
+	wakesAPI wakeKind = iota
+	wakesDomain
+	wakesSearch
+)
 
 // wakes is a heap, soonest first. Entries are never taken out before their
 // time: compiling once more than needed is harmless.
@@ -341,8 +354,13 @@ func (c *Compiler) due() *touched {
 	t := newTouched()
 	for now := c.o.Now(); len(c.wakes) > 0 && !c.wakes[0].at.After(now); {
 		w := heap.Pop(&c.wakes).(wake)
-		if !w.domain {
+		switch w.kind {
+		case wakesAPI:
 			c.touchAPI(t, w.id)
+			continue
+		case wakesSearch:
+			t.searches[w.id] = struct{}{}
+			c.touchUnread(t, c.sources.searches[w.id].searchCertificates())
 			continue
 		}
 		t.domains[w.id] = struct{}{}
@@ -481,7 +499,7 @@ func (c *Compiler) compile(ctx context.Context, old, next *Snapshot, t *touched)
 		} else {
 			table.delete(r.id)
 		}
-		c.settle(r, false, next.revision, faults, refused)
+		c.settle(r, wakesAPI, next.revision, faults, refused)
 	}
 	exact, wild := old.names.edit(), old.wildcards.edit()
 	for i := range domains {
@@ -497,18 +515,19 @@ func (c *Compiler) compile(ctx context.Context, old, next *Snapshot, t *touched)
 		} else {
 			into.delete(key)
 		}
-		c.settle(r, true, next.revision, faults, refused)
+		c.settle(r, wakesDomain, next.revision, faults, refused)
 	}
+	searched := c.compileSearches(old, next, t, faults, refused)
 	next.apis, next.names, next.wildcards = table.index(), exact.index(), wild.index()
 	next.faults, next.refused = faults.index(), refused.index()
-	return table.changed() || exact.changed() || wild.changed() || faults.changed() || refused.changed()
+	return searched || table.changed() || exact.changed() || wild.changed() || faults.changed() || refused.changed()
 }
 
 // settle takes the verdicts of one compilation into account, and logs those
 // that are new.
-func (c *Compiler) settle(r *compiled, domain bool, rev store.Revision, faults *edit[Fault], refused *edit[[]Refusal]) {
+func (c *Compiler) settle(r *compiled, kind wakeKind, rev store.Revision, faults *edit[Fault], refused *edit[[]Refusal]) {
 	if !r.wake.IsZero() {
-		heap.Push(&c.wakes, wake{r.wake, domain, r.id})
+		heap.Push(&c.wakes, wake{r.wake, kind, r.id})
 	}
 	for _, v := range r.verdicts {
 		was, had := faults.get(v.key)
@@ -716,6 +735,9 @@ func (c *Compiler) readCertificates(ctx context.Context, t *touched) {
 		if d := c.sources.domains[name]; d != nil {
 			want(d.certificates())
 		}
+	}
+	for name := range t.searches {
+		want(c.sources.searches[name].searchCertificates())
 	}
 	for id, touched := range t.apis {
 		for name := range touched.stages {

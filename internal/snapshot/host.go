@@ -93,8 +93,13 @@ func normalizeName(s string) string {
 // ok says that host is in the space of default endpoint names of this gateway,
 // where no custom domain name may live; api is "" when the name is in that space
 // but cannot be an API's.
-func (e *place) splitDefault(host string) (api string, ok bool) {
-	for _, zone := range e.zones {
+func (e *place) splitDefault(host string) (api string, ok bool) { return split(host, e.zones) }
+
+// splitSearch is splitDefault for the endpoint names of search domains.
+func (e *place) splitSearch(host string) (label string, ok bool) { return split(host, e.searches) }
+
+func split(host string, zones []string) (label string, ok bool) {
+	for _, zone := range zones {
 		n := len(host) - len(zone)
 		if n < 0 || host[n:] != zone {
 			continue
@@ -115,7 +120,8 @@ func (e *place) splitDefault(host string) (api string, ok bool) {
 
 // place is where default endpoint names live.
 type place struct {
-	zones []string // execute-api.REGION.SUFFIX, normalized, the first one being canonical
+	zones    []string // execute-api.REGION.SUFFIX, normalized, the first one being canonical
+	searches []string // REGION.es.SUFFIX likewise
 }
 
 // defaultHost is the canonical default endpoint name of an API.

@@ -113,8 +113,10 @@ func sameCertificate(a, b *tls.Certificate) bool {
 // whoever compares pointers sees no change.
 func (n *Name) same(o *Name) bool {
 	return n.sameTLS(o) && n.Revision == o.Revision && n.Refused == o.Refused &&
-		n.Host == o.Host && n.API == o.API && slices.Equal(n.Mappings, o.Mappings)
+		n.Host == o.Host && n.API == o.API && slices.Equal(n.Mappings, o.Mappings) && sameSearch(n.Search, o.Search)
 }
+
+func sameSearch(a, b *Search) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // compileEndpoint compiles an API's default endpoint.
 func (c *Compiler) compileEndpoint(id string, src *apiSource, old *Name, now time.Time) (*Name, time.Time, error) {
@@ -150,6 +152,9 @@ func (c *Compiler) compileDomain(name string, src *domainSource, old *Name, now 
 	}
 	if _, taken := c.place.splitDefault(bare); taken {
 		return nil, time.Time{}, fmt.Errorf("%q is a name of default endpoints", name)
+	}
+	if _, taken := c.place.splitSearch(bare); taken {
+		return nil, time.Time{}, fmt.Errorf("%q is a name of search domains", name)
 	}
 	facts := src.domain.facts.(domainFacts)
 	state, rev, wake, err := inForce(facts.state, src.domain, src.transition, now)

@@ -34,7 +34,11 @@ type Snapshot struct {
 	names     index[*Name] // custom domain names, normalized
 	wildcards index[*Name] // "*.example.com" under "example.com"
 	faults    index[Fault]
-	refused   index[[]Refusal]
+
+	searchDomains   index[*searchDomain] // by name
+	searchEndpoints index[*Name]         // by the first label of the endpoint
+	searchCustoms   index[*Name]         // by custom endpoint
+	refused         index[[]Refusal]
 }
 
 // Revision is that of the last commit that this snapshot knows.
@@ -55,7 +59,14 @@ func (s *Snapshot) Lookup(host string) *Name {
 		}
 		return nil
 	}
+	if label, ok := s.place.splitSearch(host); ok {
+		n, _ := s.searchEndpoints.get(label)
+		return n
+	}
 	if n, ok := s.names.get(host); ok {
+		return n
+	}
+	if n, ok := s.searchCustoms.get(host); ok {
 		return n
 	}
 	if i := strings.IndexByte(host, '.'); i >= 0 {
@@ -169,6 +180,7 @@ type Name struct {
 
 	API      string    // default endpoint: the API's id
 	Mappings []Mapping // custom domain: longest base path first
+	Search   *Search   // search domain; nil: none
 	// Refused names a guard on this name that is stored but not enforced yet
 	// (mutual TLS, a domain policy): every request gets 403. Empty: none.
 	Refused string

@@ -26,15 +26,16 @@ type source struct {
 // sources mirrors the store as far as names, APIs and stages need it. Only the
 // compiler's goroutine touches it, except that compiling reads it in parallel.
 type sources struct {
-	apis    map[string]*apiSource
-	domains map[string]*domainSource
-	users   map[string]map[user]struct{} // key of material -> who shows the certificate
-	links   map[string]source            // resource.Link, by id: VPC links of both versions
+	apis     map[string]*apiSource
+	domains  map[string]*domainSource
+	users    map[string]map[user]struct{} // key of material -> who shows the certificate
+	searches map[string]source            // searchFacts, by name
+	links    map[string]source            // resource.Link, by id: VPC links of both versions
 }
 
-// A user is who shows a certificate: a domain name to clients or a stage to
-// backends.
-type user struct{ domain, api, stage string }
+// A user is who shows a certificate: a domain name or a search domain to
+// clients, or a stage to backends.
+type user struct{ domain, search, api, stage string }
 
 type apiSource struct {
 	api        source // apiFacts
@@ -80,6 +81,7 @@ type touched struct {
 	apis         map[string]*touchedAPI
 	domains      map[string]struct{}
 	certificates map[string]struct{} // keys of material to be read anew
+	searches     map[string]struct{}
 	links        map[string]struct{} // VPC links: the stages that ask for them
 }
 
@@ -92,11 +94,14 @@ func newTouched() *touched {
 		apis:         make(map[string]*touchedAPI),
 		domains:      make(map[string]struct{}),
 		certificates: make(map[string]struct{}),
+		searches:     make(map[string]struct{}),
 		links:        make(map[string]struct{}),
 	}
 }
 
-func (t *touched) empty() bool { return len(t.apis) == 0 && len(t.domains) == 0 && len(t.links) == 0 }
+func (t *touched) empty() bool {
+	return len(t.apis) == 0 && len(t.domains) == 0 && len(t.searches) == 0 && len(t.links) == 0
+}
 
 func (t *touched) api(id string) *touchedAPI {
 	a := t.apis[id]
@@ -189,6 +194,8 @@ var inputs = []input{
 	{resource.PrefixClientMaterial, 1, nil, func(s *sources, t *touched, parts []string, _ source) {
 		s.putMaterial(t, resource.ClientMaterialKey(parts[0]))
 	}},
+	// a search domain -> itself
+	{resource.PrefixSearchDomains, 1, decodeSearchDomain, putSearchDomain},
 	// a VPC link -> the stages with integrations that go by it
 	{resource.PrefixVPCLinks, 1, decodeVPCLink, putVPCLink},
 	{resource.PrefixVPCLinksV2, 1, decodeVPCLinkV2, putVPCLink},
@@ -221,10 +228,11 @@ func inputOf(key string) (*input, []string) {
 
 func newSources() *sources {
 	return &sources{
-		apis:    make(map[string]*apiSource),
-		domains: make(map[string]*domainSource),
-		users:   make(map[string]map[user]struct{}),
-		links:   make(map[string]source),
+		apis:     make(map[string]*apiSource),
+		domains:  make(map[string]*domainSource),
+		users:    make(map[string]map[user]struct{}),
+		searches: make(map[string]source),
+		links:    make(map[string]source),
 	}
 }
 
@@ -290,9 +298,12 @@ func (s *sources) putStage(t *touched, parts []string, change func(*stageSource)
 func (s *sources) putMaterial(t *touched, key string) {
 	t.certificates[key] = struct{}{}
 	for u := range s.users[key] {
-		if u.domain != "" {
+		switch {
+		case u.domain != "":
 			t.domains[u.domain] = struct{}{}
-		} else {
+		case u.search != "":
+			t.searches[u.search] = struct{}{}
+		default:
 			t.stage(u.api, u.stage, false)
 		}
 	}
@@ -365,6 +376,9 @@ func (s *sources) everything(t *touched) {
 	}
 	for name := range s.domains {
 		t.domains[name] = struct{}{}
+	}
+	for name := range s.searches {
+		t.searches[name] = struct{}{}
 	}
 	for key := range s.users {
 		t.certificates[key] = struct{}{}

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/acm"
 	"github.com/aws/aws-sdk-go-v2/service/acm/types"
 	gatewaytypes "github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	searchtypes "github.com/aws/aws-sdk-go-v2/service/opensearch/types"
 
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/pki"
@@ -136,6 +137,15 @@ func (s *service) users(ctx context.Context) (map[string][]string, error) {
 	for _, d := range docs {
 		for _, arn := range resource.DomainCertificates(d.Doc) {
 			users[arn] = append(users[arn], resource.DomainNameARN(s.Options().Region, aws.ToString(d.Doc.DomainName)))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	searches, err := controlplane.List[searchtypes.DomainStatus](ctx, s.Options().Store, store.Range{Prefix: resource.PrefixSearchDomains})
+	for _, d := range searches {
+		if _, arn := resource.SearchCustomEndpoint(d.Doc); arn != "" {
+			users[arn] = append(users[arn], aws.ToString(d.Doc.ARN))
 		}
 	}
 	return users, err
