@@ -119,8 +119,13 @@ func refusedBy(t *testing.T, g *Gate, host, what string) *Error {
 	return e
 }
 
-func impatient(t testing.TB, roots *x509.CertPool) *Gate {
-	g := New(Options{Roots: roots, AllowBackend: loopback, HandshakeTimeout: 150 * time.Millisecond})
+// patience is a gate that waits for what comes, but not for what stalls.
+func patience(t testing.TB, roots *x509.CertPool, want reason) *Gate {
+	o := Options{Roots: roots, AllowBackend: loopback}
+	if want == stalledHandshake {
+		o.HandshakeTimeout = 150 * time.Millisecond
+	}
+	g := New(o)
 	t.Cleanup(g.Close)
 	return g
 }
@@ -175,7 +180,7 @@ func TestHostileHandshakes(t *testing.T) {
 		{"SSLv2", after(0x80, 0x03, 0x04, 0x00, 0x01, 0, 2), notTLS},
 	} {
 		all.Go(func() { // most of them wait
-			e := refusedBy(t, impatient(t, nil), hostile(t, test.serve), test.what)
+			e := refusedBy(t, patience(t, nil, test.want), hostile(t, test.serve), test.what)
 			if got := e.reasonOf(); got != test.want {
 				t.Errorf("%s: reason %d (%s), want %d (%s): %v", test.what, got, reasons[got].why, test.want, reasons[test.want].why, e)
 			}
@@ -197,7 +202,7 @@ func TestAlerts(t *testing.T) {
 		112: "unrecognized_name", 113: "bad_certificate_status_response", 114: "bad_certificate_hash_value", 115: "unknown_psk_identity",
 		116: "certificate_required", 120: "no_application_protocol", 121: "ech_required", 200: "alert(200)", 255: "alert(255)",
 	} {
-		e := refusedBy(t, impatient(t, nil), hostile(t, after(21, 3, 3, 0, 2, 2, code)), name)
+		e := refusedBy(t, patience(t, nil, 0), hostile(t, after(21, 3, 3, 0, 2, 2, code)), name)
 		want := HandshakeRefused
 		if client[name] {
 			want = ClientCertificate
@@ -260,7 +265,7 @@ func TestHandshakeCutAnywhere(t *testing.T) {
 						c.Close()
 					})
 					what := fmt.Sprintf("%s, %s after %d bytes", tls.VersionName(version), way.name, n)
-					if e := refusedBy(t, impatient(t, rootPool(root)), host, what); e.reason != way.want {
+					if e := refusedBy(t, patience(t, rootPool(root), way.want), host, what); e.reason != way.want {
 						t.Errorf("%s: %v", what, e)
 					}
 				})
@@ -344,7 +349,7 @@ func TestHandshakeMemory(t *testing.T) {
 	big := issue(t, root, func(c *x509.Certificate) { c.DNSNames = many })
 	large, _ := backend(t, &tls.Config{Certificates: []tls.Certificate{chain(big)}}, nil)
 	flood := hostile(t, forever(append([]byte{22, 3, 3, 0x40, 0, 2, 0, 0xff, 0xff}, make([]byte, 1<<14-4)...)))
-	g := impatient(t, rootPool(root))
+	g := gate(t, rootPool(root))
 	heap := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()
