@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/internal/controlplane/acm"
 	"github.com/sallyport/sallyport/internal/controlplane/apigateway"
 	"github.com/sallyport/sallyport/internal/controlplane/apigatewayv2"
+	"github.com/sallyport/sallyport/internal/controlplane/opensearch"
 	"github.com/sallyport/sallyport/internal/controlplane/sts"
 )
 
@@ -22,6 +23,7 @@ func TestOperationsPage(t *testing.T) {
 	apigateway.Register(s)
 	apigatewayv2.Register(s)
 	acm.Register(s)
+	opensearch.Register(s)
 	sts.Register(s)
 	var b strings.Builder
 	b.WriteString("# Operations\n\nMade from the operation table; `go test ./internal/gateway -update` rewrites it. " +
