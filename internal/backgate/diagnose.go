@@ -152,11 +152,12 @@ func (l *look) shake(ctx context.Context) error {
 	}
 	p, o := l.trust.newPool(k), &l.trust.gate.options // a pool of its own: nothing is resumed, nothing kept
 	l.dial = p.route.addresses[0].name
-	deadline := time.Now().Add(o.DialTimeout)
-	dialing, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	raw, err := p.connect(dialing, deadline)
-	if err != nil {
+	outOfTime := func() bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) } // the inspection is
+	raw, err := p.connect(ctx, time.Now().Add(o.DialTimeout))
+	switch {
+	case err != nil && outOfTime():
+		return &Error{Kind: Dial, reason: noAnswer, Cause: err}
+	case err != nil:
 		return err
 	}
 	defer raw.Close() //nolint:errcheck // nothing was asked of it
@@ -175,12 +176,19 @@ func (l *look) shake(ctx context.Context) error {
 		l.agreed()
 		err = l.await(ctx, client)
 	} else if e := handshake.Err(); e != nil {
+		if outOfTime() {
+			return &Error{Kind: Timeout, reason: stalledHandshake, Cause: e}
+		}
 		return stalled(ctx, e)
 	}
 	if err == nil {
 		return nil
 	}
-	return askedFor(handshakeError(err), d.ClientCertificate.Asked, d.ClientCertificate.Shown)
+	err = askedFor(handshakeError(err), d.ClientCertificate.Asked, d.ClientCertificate.Shown)
+	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == Unusable && len(d.Chain) == 0 {
+		l.reread(ctx, p, c)
+	}
+	return err
 }
 
 // config is c for one handshake that is looked at.

@@ -60,3 +60,18 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// Whatever a server says, what is found in it are parts of it.
+func FuzzCertificatesIn(f *testing.F) {
+	f.Add([]byte{22, 3, 3, 0, 11, 11, 0, 0, 7, 0, 0, 4, 0, 0, 1, 0x30})
+	f.Add([]byte{22, 3, 3, 0, 4, 2, 0, 0, 0, 22, 3, 3, 0, 5, 11, 0, 0, 7, 0, 22, 3, 3, 0, 6, 0, 4, 0, 0, 1, 0x30})
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		n := 0
+		for _, der := range certificatesIn(stream) {
+			n += 3 + len(der)
+		}
+		if n > len(stream) {
+			t.Errorf("%d bytes of certificates in %d", n, len(stream))
+		}
+	})
+}

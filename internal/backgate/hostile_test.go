@@ -332,6 +332,10 @@ func TestRefusedByTLS(t *testing.T) {
 			if e.reason != test.want && (test.what != "empty" && !strings.HasPrefix(test.what, "empty,") || e.reason != brokenHandshake) {
 				t.Errorf("%s, %s: reason %d (%s), want %d (%s): %v", test.what, tls.VersionName(version), e.reason, reasons[e.reason].why, test.want, reasons[test.want].why, e)
 			}
+			d := gate(t, rootPool(root)).Diagnose(t.Context(), Inspection{Scheme: "https", Host: host})
+			if e.reason != messageTooLarge && e.reason != brokenHandshake && (len(d.Chain) != min(len(test.certs), maxChain) || test.want != chainTooLong && (d.Element < 0 || d.Chain[d.Element].Fault == "" || (d.Element > 0) != strings.HasSuffix(test.what, "above the leaf"))) {
+				t.Errorf("%s: diagnosed %d certificates, at fault %d", test.what, len(d.Chain), d.Element)
+			}
 			if arrived.Load() != 0 {
 				t.Errorf("%s: %d bytes arrived", test.what, arrived.Load())
 			}
@@ -438,6 +442,10 @@ func TestDiagnose(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	if d := g.Diagnose(t.Context(), Inspection{Scheme: "https", Host: "localhost:1"}); d.Verdict != "no connection" || d.Status != 504 || d.ResponseType != "INTEGRATION_FAILURE" {
+		t.Errorf("%+v", d)
+	}
+	silent := hostile(t, untilGone)
+	if d := g.Diagnose(t.Context(), Inspection{Scheme: "https", Host: silent, Timeout: 50 * time.Millisecond}); d.Verdict != "timeout" || !strings.Contains(d.Why, "handshake") {
 		t.Errorf("%+v", d)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
