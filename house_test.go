@@ -44,6 +44,7 @@ var arrows = map[string][]string{
 	"internal/baseline":                      {"internal/posture"},
 	"internal/report":                        {"internal/posture"},
 	"internal/account":                       {"internal/posture"},
+	"internal/remedy":                        {"internal/controls", "internal/evidence", "internal/posture", "tlspolicy"},
 	"internal/template":                      {"internal/posture"},
 	"internal/posture":                       {}, // templates are judged without a gateway: no store, no snapshot
 	"internal/awsapi":                        {},
