@@ -36,7 +36,18 @@ func (r *reader) template(file string, root *node) {
 		r.problem(file, root.member("Transform").line, "macro %s may change every resource of the template: nothing in it is known", macro)
 	}
 
-	var serverless []*node
+	var globals value
+	var serverless []samResource
+	if sam {
+		for _, id := range e.resources.keys {
+			n := e.resources.at[id]
+			if t := n.member("Type"); t != nil && strings.HasPrefix(t.text, "AWS::Serverless::") && e.exists(n) != no {
+				serverless = append(serverless, samResource{id, t.text, n})
+			}
+		}
+		globals = e.eval(root.member("Globals"))
+		samNames(e, globals, serverless)
+	}
 	for _, id := range e.resources.keys {
 		n := e.resources.at[id]
 		typ := ""
@@ -65,10 +76,6 @@ func (r *reader) template(file string, root *node) {
 			r.problem(file, n.line, "a macro makes resource %s: it is not judged", id)
 			continue
 		}
-		if sam && strings.HasPrefix(typ, "AWS::Serverless::") {
-			serverless = append(serverless, n)
-			continue
-		}
 		if !slices.Contains(relevant, typ) {
 			continue
 		}
@@ -78,15 +85,13 @@ func (r *reader) template(file string, root *node) {
 		}
 		s.add(&declared{id: id, typ: typ, props: properties(e, n), line: n.line, doubt: e.doubt(n)})
 	}
-	if len(serverless) > 0 {
-		expand(r, s, e, root)
-	}
 	for _, d := range slices.Clone(s.declared) {
 		if d.typ == typeAPI {
 			s.quickCreate(d)
 			s.openAPI(d)
 		}
 	}
+	s.expand(r, e, globals, serverless)
 	for _, d := range slices.Clone(s.declared) {
 		if d.typ == typeOverrides {
 			s.override(d)

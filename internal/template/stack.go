@@ -1,10 +1,12 @@
 package template
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	acm "github.com/aws/aws-sdk-go-v2/service/acm/types"
@@ -199,7 +201,7 @@ func (s *stack) api(d *declared) *apigatewayv2.Api {
 // parent is the document of the API that a value names; nil when it is not
 // in the stack.
 func (s *stack) parent(id value) any {
-	if id.of == "" || !slices.Contains([]string{"", "ApiId", "RestApiId", "Id"}, id.attribute) {
+	if id.of == "" || !slices.Contains([]string{"", "ApiId", "RestApiId", "Id", "id"}, id.attribute) {
 		return nil
 	}
 	if p, ok := s.parents[id.of]; ok {
@@ -260,13 +262,12 @@ func pathKey(path string) string {
 
 // setMethod puts the setting of one method into a stage.
 func setMethod(r draft, doc *apigateway.Stage, key, m value) {
-	if m.kind != object || !key.known() {
-		why := m.reason
-		if m.kind == object {
-			why = key.reason
-		}
-		r.unknown("methodSettings", why)
+	if !key.known() || m.kind != object && m.kind != unknown {
+		r.unknown("methodSettings", cmp.Or(key.reason, "a setting is not an object"))
 		return
+	}
+	if m.kind == unknown {
+		r.unknown(posture.Entry("methodSettings", key.text, ""), m.reason)
 	}
 	at := func(member string) string { return posture.Entry("methodSettings", key.text, member) }
 	if _, twice := doc.MethodSettings[key.text]; twice {
@@ -364,8 +365,14 @@ func (s *stack) part(text string) value {
 // isOf reports whether an API and the name of a stage mean st.
 func (s *stack) isOf(st *stage, api, name value) answer {
 	sameAPI := same(api, st.api)
-	if sameAPI == maybe && s.parent(api) != nil && s.parent(st.api) != nil {
-		sameAPI = answerOf(api.of == st.api.of)
+	if sameAPI == maybe {
+		a, b := s.parent(api) != nil, s.parent(st.api) != nil
+		switch {
+		case a && b:
+			sameAPI = answerOf(api.of == st.api.of)
+		case s.plan && (a && st.api.known() || b && api.known()):
+			sameAPI = no // a plan knows the ids of its APIs, or makes them
+		}
 	}
 	sameName := same(name, st.name)
 	if sameName != yes {
@@ -569,5 +576,14 @@ func (s *stack) certificate(d *declared) {
 	r := s.resource(d, posture.TypeCertificate, doc)
 	doc.DomainName = s.host(r, "DomainName", p.get("DomainName"))
 	doc.KeyAlgorithm = acm.KeyAlgorithm(r.choice("KeyAlgorithm", p.get("KeyAlgorithm")))
+	// Of plans, which know certificates that are there already.
+	if status := p.get("Status"); status.known() {
+		doc.Status = acm.CertificateStatus(status.text)
+	}
+	if until := p.get("NotAfter"); until.known() && until.text != "" {
+		if at, err := time.Parse(time.RFC3339, until.text); err == nil {
+			doc.NotAfter = &at
+		}
+	}
 	r.tags(p.get("Tags"))
 }
