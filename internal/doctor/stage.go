@@ -91,6 +91,21 @@ func (d *Doctor) Backends(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return d.matrix(ctx, stage, p)
+}
+
+// Doors tries the first backends of a stage, as many as a page has, with its
+// client certificates and without, by handshakes alone.
+func (d *Doctor) Doors(ctx context.Context, api, stage string) (*Stage, error) {
+	s, err := d.stage(api, stage)
+	if err != nil {
+		return nil, err
+	}
+	return d.matrix(ctx, s, page{limit: maxPage})
+}
+
+// matrix examines a page of a stage's backends.
+func (d *Doctor) matrix(ctx context.Context, stage *snapshot.Stage, p page) (*Stage, error) {
 	if err := d.enter(); err != nil {
 		return nil, err
 	}

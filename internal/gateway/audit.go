@@ -2,12 +2,15 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/auditor"
+	"github.com/sallyport/sallyport/internal/doctor"
 	"github.com/sallyport/sallyport/internal/evidence"
 	"github.com/sallyport/sallyport/internal/posture"
 	"github.com/sallyport/sallyport/internal/snapshot"
@@ -17,8 +20,61 @@ import (
 // gateway, a posture.Report as JSON.
 const AuditPath = "/_sallyport/audit"
 
-// audit answers with the report as it stands.
-func (g *Gateway) audit(context.Context, *http.Request) (any, error) { return g.auditor.Report(), nil }
+// audit answers with the report as it stands. With doors=true the backends of
+// stages are tried first: whether they let in a caller who shows no client
+// certificate, and so does not come through this gateway.
+func (g *Gateway) audit(ctx context.Context, r *http.Request) (any, error) {
+	report := g.auditor.Report()
+	if r.URL.Query().Get("doors") == "true" {
+		g.tryDoors(ctx, report)
+	}
+	return report, ctx.Err()
+}
+
+// maxDoors bounds the stages whose backends one call tries.
+const maxDoors = 25
+
+// tryDoors adds to the findings about client certificates what the backends do.
+func (g *Gateway) tryDoors(ctx context.Context, report *posture.Report) {
+	tried := 0
+	for i := range report.Findings {
+		f := &report.Findings[i]
+		if f.Control != "APIGateway.2" {
+			continue
+		}
+		if tried++; tried > maxDoors {
+			report.Problems = append(report.Problems, posture.Problem{Where: f.Resource.ID, Text: fmt.Sprintf("its backends were not tried: one call tries those of %d stages", maxDoors)})
+			continue
+		}
+		_, path, _ := strings.Cut(f.Resource.ID, "/restapis/")
+		api, stage, _ := strings.Cut(path, "/stages/")
+		s, err := g.doctor.Doors(ctx, api, stage)
+		if err != nil {
+			report.Problems = append(report.Problems, posture.Problem{Where: f.Resource.ID, Text: "its backends were not tried: " + err.Error()})
+			continue
+		}
+		f.Witness(doorsOf(s, time.Now().UTC()))
+	}
+}
+
+// doorsOf is what a stage's backends say as evidence. It contradicts nothing:
+// the control asks for a certificate on the stage, not for a backend that
+// demands it.
+func doorsOf(s *doctor.Stage, at time.Time) posture.Evidence {
+	e := posture.Evidence{Kind: posture.Backend, Target: s.API + "/" + s.Name, Time: &at}
+	open := 0
+	for _, b := range s.Backends {
+		if b.Verdict == doctor.Open {
+			open++
+		}
+		e.Transcript = append(e.Transcript, b.URL+": "+string(b.Verdict)+": "+b.Why)
+	}
+	e.Value = fmt.Sprintf("%d of %d backends let in a caller who shows no client certificate", open, len(s.Backends))
+	if s.Total > len(s.Backends) {
+		e.Value += fmt.Sprintf("; %d more were not tried", s.Total-len(s.Backends))
+	}
+	return e
+}
 
 // prober asks our own first gate what findings say of it: names are probed one
 // at a time, and for a fifth of the time at most.

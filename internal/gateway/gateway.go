@@ -80,6 +80,7 @@ type Gateway struct {
 	metrics     *telemetry.Metrics
 	auditor     *auditor.Auditor
 	prober      *prober
+	doctor      *doctor.Doctor
 	admin       *http.Server
 	adminSocket net.Listener
 	listeners   []frontgate.Listener
@@ -217,9 +218,9 @@ func (g *Gateway) newAdmin(o Options, sealer *pki.Sealer, credentials []pki.Cred
 	acm.Register(services)
 	opensearch.Register(services)
 	sts.Register(services)
-	examiner := doctor.New(doctor.Options{Gate: g.backends, Snapshot: g.compiler.Current, Certificate: g.compiler.ClientCertificate, TrustFiles: g.trustFiles})
-	services.Extend("GET "+doctor.Path, examiner.Diagnose)
-	services.Extend("GET "+doctor.BackendsPath("{api}", "{stage}"), examiner.Backends)
+	g.doctor = doctor.New(doctor.Options{Gate: g.backends, Snapshot: g.compiler.Current, Certificate: g.compiler.ClientCertificate, TrustFiles: g.trustFiles})
+	services.Extend("GET "+doctor.Path, g.doctor.Diagnose)
+	services.Extend("GET "+doctor.BackendsPath("{api}", "{stage}"), g.doctor.Backends)
 	services.Extend("GET "+AuditPath, g.audit)
 
 	mux := http.NewServeMux()

@@ -2,8 +2,8 @@ package gatewaytest
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,29 +16,15 @@ import (
 
 	"github.com/sallyport/sallyport/internal/gateway"
 	"github.com/sallyport/sallyport/internal/posture"
-	"github.com/sallyport/sallyport/internal/sigv4"
 )
 
 // audit asks a running gateway for its own report.
-func (w *World) audit(t testing.TB) *posture.Report {
+func (w *World) audit(t testing.TB, query url.Values) *posture.Report {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.Runtime.Admin+gateway.AuditPath, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sigv4.Sign(r, nil, sigv4.Credentials{AccessKeyID: w.Key.AccessKeyID, SecretAccessKey: w.Key.SecretAccessKey}, w.Config.Region, "apigateway", time.Now())
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
 	report := new(posture.Report)
-	text, err := io.ReadAll(resp.Body)
-	if err == nil {
-		err = json.Unmarshal(text, report)
-	}
-	if err != nil || resp.StatusCode != 200 {
-		t.Fatalf("%s: %v: %s", resp.Status, err, text)
+	status, code, text := w.extension(t, gateway.AuditPath, query, "apigateway")
+	if err := json.Unmarshal(text, report); err != nil || status != http.StatusOK {
+		t.Fatalf("%d %s: %v: %s", status, code, err, text)
 	}
 	return report
 }
@@ -49,7 +35,7 @@ func (w *World) finding(t testing.TB, control, id string, want func(*posture.Fin
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		var last posture.Finding
-		for _, f := range w.audit(t).Findings {
+		for _, f := range w.audit(t, nil).Findings {
 			if f.Control == control && strings.HasSuffix(f.Resource.ID, id) {
 				if last = f; want(&f) {
 					return f
@@ -97,7 +83,28 @@ func TestAuditSelf(t *testing.T) {
 	if err == nil && strings.Contains(string(log), name) {
 		t.Errorf("the connection log tells of the gateway's own probes:\n%.2000s", log)
 	}
-	if w.audit(t).Summary.Resources < 3 {
-		t.Errorf("%+v", w.audit(t).Summary)
+	if w.audit(t, nil).Summary.Resources < 3 {
+		t.Errorf("%+v", w.audit(t, nil).Summary)
+	}
+}
+
+// Asked for it, the gateway tries the backends behind each stage, and says
+// which would let in a caller who does not come through it.
+func TestAuditDoors(t *testing.T) {
+	farm := StartFarm(t)
+	w := farm.Gateway(t)
+	api, _ := w.proxyAPI(t, map[string]string{"good": "https://" + farm.Backend(t, "ecdsa-p256").Host + "/"})
+	w.Deploy(t, api)
+	report := w.audit(t, url.Values{"doors": {"true"}})
+	for _, f := range report.Findings {
+		if f.Control != "APIGateway.2" {
+			continue
+		}
+		for _, e := range f.Evidence {
+			if e.Kind == posture.Backend && e.Value == "1 of 1 backends let in a caller who shows no client certificate" && len(e.Transcript) == 1 {
+				return
+			}
+		}
+		t.Errorf("%+v", f)
 	}
 }
