@@ -186,8 +186,10 @@ func Finding(f *posture.Finding, m Meta) types.AwsSecurityFinding {
 func (s *Said) apply(doc *types.AwsSecurityFinding) {
 	doc.Confidence, doc.Criticality, doc.RelatedFindings = s.Confidence, s.Criticality, s.RelatedFindings
 	doc.UserDefinedFields, doc.VerificationState = s.UserDefinedFields, s.VerificationState
-	if s.Severity != nil {
-		doc.Severity = s.Severity
+	if v := s.Severity; v != nil && v.Label != "" {
+		doc.Severity = v
+	} else if v != nil {
+		doc.Severity.Product = v.Product
 	}
 	if s.Types != nil {
 		doc.Types = s.Types

@@ -56,6 +56,16 @@ var serviceExceptions = map[string]map[resource.Kind]exception{
 		resource.Conflict:      {"ResourceAlreadyExistsException", http.StatusConflict},
 		resource.LimitExceeded: {"LimitExceededException", http.StatusConflict},
 	},
+	"configservice": {
+		resource.BadRequest: {"InvalidParameterValueException", http.StatusBadRequest},
+		resource.NotFound:   {"NoSuchConfigRuleException", http.StatusBadRequest},
+	},
+	"securityhub": {
+		resource.BadRequest: {"InvalidInputException", http.StatusBadRequest},
+		resource.Validation: {"InvalidInputException", http.StatusBadRequest},
+		resource.NotFound:   {"ResourceNotFoundException", http.StatusNotFound},
+		resource.Conflict:   {"ResourceConflictException", http.StatusConflict},
+	},
 	"sts": {
 		resource.BadRequest: {"ValidationError", http.StatusBadRequest},
 		resource.Validation: {"ValidationError", http.StatusBadRequest},
@@ -78,6 +88,11 @@ func wireError(service string, err error) (e *awsapi.Error, public bool) {
 	var wire *awsapi.Error
 	switch {
 	case errors.As(err, &wire):
+		if x, ok := serviceExceptions[service][resource.Validation]; ok && wire.Code == exceptions[resource.Validation].code {
+			renamed := *wire // of the wire's decoder, which speaks as most services do
+			renamed.Code, renamed.Status = x.code, x.status
+			return &renamed, true
+		}
 		return wire, true
 	case errors.As(err, &refused):
 		x, ok := serviceExceptions[service][refused.Kind]

@@ -30,7 +30,9 @@ import (
 	"github.com/sallyport/sallyport/internal/controlplane/acm"
 	"github.com/sallyport/sallyport/internal/controlplane/apigateway"
 	"github.com/sallyport/sallyport/internal/controlplane/apigatewayv2"
+	"github.com/sallyport/sallyport/internal/controlplane/configservice"
 	"github.com/sallyport/sallyport/internal/controlplane/opensearch"
+	"github.com/sallyport/sallyport/internal/controlplane/securityhub"
 	"github.com/sallyport/sallyport/internal/controlplane/sts"
 	"github.com/sallyport/sallyport/internal/doctor"
 	"github.com/sallyport/sallyport/internal/frontgate"
@@ -218,6 +220,8 @@ func (g *Gateway) newAdmin(o Options, sealer *pki.Sealer, credentials []pki.Cred
 	acm.Register(services)
 	opensearch.Register(services)
 	sts.Register(services)
+	securityhub.Register(services, g.auditor)
+	configservice.Register(services, g.auditor)
 	g.doctor = doctor.New(doctor.Options{Gate: g.backends, Snapshot: g.compiler.Current, Certificate: g.compiler.ClientCertificate, TrustFiles: g.trustFiles})
 	services.Extend("GET "+doctor.Path, g.doctor.Diagnose)
 	services.Extend("GET "+doctor.BackendsPath("{api}", "{stage}"), g.doctor.Backends)

@@ -11,7 +11,9 @@ import (
 	"github.com/sallyport/sallyport/internal/controlplane/acm"
 	"github.com/sallyport/sallyport/internal/controlplane/apigateway"
 	"github.com/sallyport/sallyport/internal/controlplane/apigatewayv2"
+	"github.com/sallyport/sallyport/internal/controlplane/configservice"
 	"github.com/sallyport/sallyport/internal/controlplane/opensearch"
+	"github.com/sallyport/sallyport/internal/controlplane/securityhub"
 	"github.com/sallyport/sallyport/internal/controlplane/sts"
 )
 
@@ -25,6 +27,8 @@ func TestOperationsPage(t *testing.T) {
 	acm.Register(s)
 	opensearch.Register(s)
 	sts.Register(s)
+	securityhub.Register(s, nil)
+	configservice.Register(s, nil)
 	var b strings.Builder
 	b.WriteString("# Operations\n\nMade from the operation table; `go test ./internal/gateway -update` rewrites it. " +
 		"An operation that is not built answers with an error that names it, and changes nothing.\n")
