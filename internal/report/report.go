@@ -20,9 +20,13 @@ import (
 type Meta struct {
 	Version string    // of this program
 	Now     time.Time // zero: the report's own time
-	All     bool      // the table and the page also list what passes
+	All     bool      // table, page and SARIF also list what passes
 	Color   bool      // the table may use colours
 	Width   int       // of the terminal in columns; 0: lines are not cut
+
+	// Account and Region stand in where a finding does not say, in the forms
+	// that cannot do without.
+	Account, Region string
 }
 
 // forms are the forms in the order that help texts show them.
@@ -32,6 +36,12 @@ var forms = []struct {
 }{
 	{"table", writeTable},
 	{"json", writeJSON},
+	{"asff", writeASFF},
+	{"ocsf", writeOCSF},
+	{"sarif", writeSARIF},
+	{"junit", writeJUnit},
+	{"csv", writeCSV},
+	{"html", writeHTML},
 }
 
 // Formats lists the names of the forms.

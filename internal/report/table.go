@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/sallyport/sallyport/internal/posture"
 )
@@ -34,7 +35,7 @@ func writeTable(to io.Writer, r *posture.Report, m Meta) error {
 		fmt.Fprintln(inner, "STATUS\tSEVERITY\tCONTROL\tRESOURCE\tREASON")
 		for i := range shown {
 			f := &shown[i]
-			fmt.Fprintf(inner, "%s\t%s\t%s\t%s\t%s\n", statusText(f), f.Severity, f.Control, where(f), oneLine(f.Reason))
+			fmt.Fprintf(inner, "%s\t%s\t%s\t%s\t%s\n", statusText(f), f.Severity, oneLine(f.Control), oneLine(where(f)), oneLine(f.Reason))
 		}
 		if err := inner.Flush(); err != nil {
 			return err
@@ -49,7 +50,7 @@ func writeTable(to io.Writer, r *posture.Report, m Meta) error {
 		fmt.Fprintln(w)
 	}
 	for _, p := range r.Problems {
-		fmt.Fprintf(w, "not read: %s: %s\n", p.Where, oneLine(p.Text))
+		fmt.Fprintf(w, "not read: %s: %s\n", oneLine(p.Where), oneLine(p.Text))
 	}
 	if len(r.Problems) > 0 {
 		fmt.Fprintln(w)
@@ -97,7 +98,20 @@ func total(r *posture.Report, hidden int) string {
 	return line
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine is a text in one line, without what a terminal would obey or what
+// turns its direction: names are a stranger's.
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(strings.Map(visible, s)), " ")
+}
+
+// visible replaces what is no text: what a terminal obeys, and what makes one
+// text look like another.
+func visible(r rune) rune {
+	if unicode.IsControl(r) && !unicode.IsSpace(r) || unicode.Is(unicode.Bidi_Control, r) {
+		return '\uFFFD'
+	}
+	return r
+}
 
 // cut shortens a line to a terminal's width, by characters.
 func cut(line string, width int) string {
