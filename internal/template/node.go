@@ -203,11 +203,18 @@ type yamlReader struct {
 }
 
 func parseYAML(data []byte) (*node, int, error) {
-	var document yaml.Node
-	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&document); err != nil {
-		if err == io.EOF {
-			return &node{line: 1}, 1, nil // nothing but comments
+	var document, another yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	err := decoder.Decode(&document)
+	if err == io.EOF {
+		return &node{line: 1}, 1, nil // nothing but comments
+	}
+	if err == nil {
+		if err = decoder.Decode(&another); err == nil {
+			return nil, another.Line, errors.New("there is more than one document in it")
 		}
+	}
+	if err != io.EOF {
 		line, text := 1, strings.TrimPrefix(err.Error(), "yaml: ")
 		if _, scan := fmt.Sscanf(text, "line %d:", &line); scan == nil {
 			_, text, _ = strings.Cut(text, ": ")

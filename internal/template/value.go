@@ -203,7 +203,11 @@ func join(separator string, parts []value) value {
 		}
 		switch {
 		case p.kind == unknown:
-			v.kind, v.reason, unnamed = unknown, p.reason, unnamed || p.text == ""
+			v.kind, v.reason = unknown, p.reason
+			if p.text == "" {
+				unnamed = true
+				text.WriteString(nameless)
+			}
 		case p.kind != scalar:
 			return unsure("a part of a text is not a text")
 		case p.opaque:
@@ -215,14 +219,11 @@ func join(separator string, parts []value) value {
 			return unsure("the text is longer than %d bytes", maxText)
 		}
 	}
-	if !unnamed {
-		v.text = text.String()
-	}
-	if v.kind == unknown && solid {
+	if solid && v.kind == unknown {
 		v.kind, v.opaque = scalar, true
-		if unnamed { // something, and no more is known
-			v.text = text.String() + nameless
-		}
+	}
+	if v.kind == scalar || !unnamed {
+		v.text = text.String()
 	}
 	if len(parts) == 1 {
 		v.of, v.attribute, v.plain = parts[0].of, parts[0].attribute, parts[0].plain
