@@ -83,6 +83,18 @@ func (c *call) command(region, endpoint string) string {
 		if s := in.AccessLogSettings; s != nil {
 			add("--access-log-settings", object(map[string]any{"DestinationArn": s.DestinationArn, "Format": s.Format}))
 		}
+	case *apigateway.DeleteClientCertificateInput:
+		add("aws", "apigateway", "delete-client-certificate")
+		common()
+		add("--client-certificate-id", quote(aws.ToString(in.ClientCertificateId)))
+	case *apigatewayv2.DeleteAccessLogSettingsInput:
+		add("aws", "apigatewayv2", "delete-access-log-settings")
+		common()
+		add("--api-id", quote(aws.ToString(in.ApiId)), "--stage-name", quote(aws.ToString(in.StageName)))
+	case *wafv2.DisassociateWebACLInput:
+		add("aws", "wafv2", "disassociate-web-acl")
+		common()
+		add("--resource-arn", quote(aws.ToString(in.ResourceArn)))
 	case *apigatewayv2.UpdateRouteInput:
 		add("aws", "apigatewayv2", "update-route")
 		common()

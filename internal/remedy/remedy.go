@@ -75,9 +75,9 @@ func Steps(f *posture.Finding, r *posture.Resource, c Context) []posture.Step {
 	fix := find(f, r, c)
 	steps := []posture.Step{}
 	if r.Source == posture.File {
-		form := posture.Terraform
-		if strings.Contains(r.ID, "#") {
-			form = posture.CloudFormation
+		form := posture.CloudFormation
+		if address.MatchString(r.ID) {
+			form = posture.Terraform
 		}
 		for _, s := range fix.snippets {
 			if s.Form == form {
@@ -178,6 +178,11 @@ var fixes = map[string]func(p *patient, f *fix){
 func find(finding *posture.Finding, r *posture.Resource, c Context) *fix {
 	f := new(fix)
 	if finding.Status != posture.Failed || r == nil || r.Doc == nil || r.Source == posture.Account && strings.Contains(r.ID, "*") {
+		return f
+	}
+	if r.Source == posture.File && strings.Contains(r.Remarks[""], "OpenApiVersion") {
+		f.stack("Globals:\n  Api:\n    OpenApiVersion: 3.0.1\n")
+		f.snippets[0].Why = "SAM then makes no second stage beside the one that the template names."
 		return f
 	}
 	if make := fixes[finding.Control]; make != nil {

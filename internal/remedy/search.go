@@ -7,6 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/opensearch"
 	searchtypes "github.com/aws/aws-sdk-go-v2/service/opensearch/types"
+
+	"github.com/sallyport/sallyport/internal/posture"
 )
 
 const typeSearchTemplate = "AWS::OpenSearchService::Domain"
@@ -71,4 +73,23 @@ func fixSearchEndpoint(p *patient, f *fix) {
 		why: "HTTPS alone is answered, under " + to + ".", breaks: breaks})
 	f.config(tf("aws_opensearch_domain", p.label("this"), "domain_endpoint_options {\n  enforce_https       = true\n  tls_security_policy = "+hcl(to)+"\n}"))
 	f.stack(cfn(cfnResource(p.logical("SearchDomain"), typeSearchTemplate, "DomainEndpointOptions:\n  EnforceHTTPS: true\n  TLSSecurityPolicy: "+to)))
+}
+
+// searchBefore is the inverse of a change of a search domain.
+func searchBefore(in *opensearch.UpdateDomainConfigInput, before *posture.Resource) any {
+	d, ok := before.Doc.(*searchtypes.DomainStatus)
+	if !ok || in.DomainEndpointOptions == nil || d.DomainEndpointOptions == nil {
+		return nil
+	}
+	o := d.DomainEndpointOptions
+	return &opensearch.UpdateDomainConfigInput{DomainName: in.DomainName,
+		DomainEndpointOptions: &searchtypes.DomainEndpointOptions{EnforceHTTPS: o.EnforceHTTPS, TLSSecurityPolicy: o.TLSSecurityPolicy}}
+}
+
+// searchState tells whether a search domain is being changed.
+func searchState(r *posture.Resource) (state, string) {
+	if d, ok := r.Doc.(*searchtypes.DomainStatus); ok && aws.ToBool(d.Processing) {
+		return moving, ""
+	}
+	return settled, ""
 }
