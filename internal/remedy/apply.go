@@ -16,6 +16,8 @@ import (
 	v2types "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 	searchtypes "github.com/aws/aws-sdk-go-v2/service/opensearch/types"
 
+	"github.com/aws/smithy-go"
+
 	"github.com/sallyport/sallyport/internal/controls"
 	"github.com/sallyport/sallyport/internal/evidence"
 	"github.com/sallyport/sallyport/internal/posture"
@@ -168,6 +170,14 @@ func (a *attempt) round(ctx context.Context, calls []*call, f *posture.Finding, 
 		sent := call{input: input}
 		product, err := t.send(ctx, a.before.Region, input)
 		if err != nil {
+			// Without an answer nobody knows whether it was done.
+			if answer := smithy.APIError(nil); !errors.As(err, &answer) {
+				m := made{call: c, back: inverse(input, a.before, a.role, product)}
+				if _, making := input.(*apigateway.GenerateClientCertificateInput); making {
+					m = made{call: &call{lasting: "a client certificate may have been made: aws apigateway get-client-certificates shows it"}}
+				}
+				a.done = append(a.done, m)
+			}
 			return a.undo(ctx, f, fmt.Sprintf("%s: %v", sent.command(a.before.Region, ""), err))
 		}
 		p.Done = append(p.Done, sent.command(a.before.Region, t.Context.Endpoint))
@@ -365,6 +375,9 @@ func same(a, b any) bool {
 			r := *d
 			if r.AuthorizationType == "" {
 				r.AuthorizationType = v2types.AuthorizationTypeNone
+			}
+			if r.AuthorizationType == v2types.AuthorizationTypeNone {
+				r.AuthorizerId = nil // it decides nothing, and no call takes it away
 			}
 			return r
 		case *v2types.Integration:
