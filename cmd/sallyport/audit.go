@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ type auditOrder struct {
 	allowLists  []string // CONTROL=YYYY-MM
 	regions     []string
 	probes      []string // HOST[:PORT][=HOST:PORT]
+	doors       bool
 	concurrency int
 	baseline    string
 	accept      string // file to write a baseline to
@@ -86,6 +88,11 @@ func auditCommand() *cobra.Command {
 	_ = cmd.RegisterFlagCompletionFunc("control", completeControls)
 	_ = cmd.RegisterFlagCompletionFunc("severity", cobra.FixedCompletions(severities(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]string{"live", "proactive"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("parameter", cobra.FixedCompletions(settable(), cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
+	_ = cmd.RegisterFlagCompletionFunc("allow-list", cobra.FixedCompletions(lists(), cobra.ShellCompDirectiveNoFileComp))
+	for _, name := range []string{"regions", "probe", "concurrency"} {
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+	}
 	_ = cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions([]string{"self", "aws"}, cobra.ShellCompDirectiveDefault))
 	cmd.AddCommand(auditExplain())
 	return cmd
@@ -102,6 +109,7 @@ func (o *auditOrder) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.regions, "regions", nil, "`REGIONS` of the account to read (default the one that the AWS CLI would use)")
 	f.IntVar(&o.concurrency, "concurrency", 8, "calls to the account at a time, 1 to 64")
 	f.StringArrayVar(&o.probes, "probe", nil, "`HOST[:PORT][=HOST:PORT]`: prove what is said of this name by handshakes with it; no other host is touched")
+	f.BoolVar(&o.doors, "doors", false, "try the backends of this gateway's stages: do they let in a caller who shows no client certificate?")
 	f.StringVar(&o.file, "config", "", "configuration `FILE` (YAML) of the gateway")
 	for _, name := range auditSettings {
 		addFlag(f, config.KeyNamed(name))
@@ -122,6 +130,28 @@ func completeControls(*cobra.Command, []string, string) ([]string, cobra.ShellCo
 		ids = append(ids, c.ID)
 	}
 	return ids, cobra.ShellCompDirectiveNoFileComp
+}
+
+// settable are the parameters that --parameter takes, up to their values.
+func settable() (out []string) {
+	for _, c := range controls.All {
+		for _, p := range c.Parameters {
+			if p.Customizable {
+				out = append(out, c.ID+"."+p.Name+"=")
+			}
+		}
+	}
+	return out
+}
+
+// lists are what --allow-list takes.
+func lists() (out []string) {
+	for _, c := range controls.All {
+		for _, l := range c.AllowLists {
+			out = append(out, c.ID+"="+l.AsOf)
+		}
+	}
+	return out
 }
 
 func auditExplain() *cobra.Command {
@@ -184,8 +214,11 @@ func (o *auditOrder) run(cmd *cobra.Command, args []string) error {
 			open++
 		}
 	}
-	if open > 0 {
-		return hinted{fmt.Errorf("%d findings", open), "sallyport audit explain ID says what a control wants"}
+	switch {
+	case open == 1:
+		return hinted{errors.New("1 finding is open"), "sallyport audit explain ID says what a control wants"}
+	case open > 1:
+		return hinted{fmt.Errorf("%d findings are open", open), "sallyport audit explain ID says what a control wants"}
 	}
 	return nil
 }
@@ -211,6 +244,13 @@ func (o *auditOrder) judge(cmd *cobra.Command, args []string) (*posture.Report, 
 		}
 	}
 	self = self || !live && len(paths) == 0
+	switch {
+	case self && (o.mode != string(posture.Live) || len(o.parameters)+len(o.allowLists) > 0):
+		return nil, hinted{usageError{errors.New("the gateway judges itself live, by the parameters that it was given")},
+			"aws securityhub update-security-control sets them; --mode, --parameter and --allow-list go with other sources"}
+	case !self && o.doors:
+		return nil, hinted{usageError{errors.New("--doors tries the backends of the running gateway, which is not among the sources")}, "add --source self"}
+	}
 	found := new(posture.Collection)
 	var problems []error
 	if len(paths) > 0 {
@@ -242,7 +282,10 @@ func (o *auditOrder) judge(cmd *cobra.Command, args []string) (*posture.Report, 
 			problems = append(problems, err)
 		}
 	}
-	if len(r.Findings) == 0 && len(problems) > 0 {
+	if r.Summary.Resources == 0 && len(problems)+len(r.Problems) > 0 {
+		for _, p := range r.Problems {
+			problems = append(problems, fmt.Errorf("%s: %s", p.Where, p.Text))
+		}
 		return nil, errNothing{errors.Join(problems...)}
 	}
 	for _, err := range problems {
@@ -368,10 +411,6 @@ func terminalWidth(w io.Writer) int {
 
 // self asks the running gateway for its own findings.
 func (o *auditOrder) self(cmd *cobra.Command, all []*posture.Control, into *posture.Report) error {
-	if o.mode != string(posture.Live) || len(o.parameters)+len(o.allowLists) > 0 {
-		return hinted{usageError{errors.New("the gateway judges itself live, by the parameters that it was given")},
-			"aws securityhub update-security-control sets them; --mode, --parameter and --allow-list go with other sources"}
-	}
 	c, err := config.Load(config.Sources{File: o.file, Flags: givenFlags(cmd.Flags()), Getenv: os.LookupEnv})
 	if err != nil {
 		return settingsError(err)
@@ -388,7 +427,11 @@ func (o *auditOrder) self(cmd *cobra.Command, all []*posture.Control, into *post
 		return hinted{fmt.Errorf("no gateway runs on %s", c.DataDir), "--data-dir or --admin finds another; --source aws or a path judges something else"}
 	}
 	var own posture.Report
-	if err := g.get(cmd.Context(), gateway.AuditPath, nil, &own); err != nil {
+	query := url.Values{}
+	if o.doors {
+		query.Set("doors", "true")
+	}
+	if err := g.get(cmd.Context(), gateway.AuditPath, query, &own); err != nil {
 		return err
 	}
 	for _, f := range own.Findings {
@@ -448,7 +491,10 @@ func (o *auditOrder) prove(ctx context.Context, r *posture.Report) error {
 
 // write puts the report where it is to go.
 func (o *auditOrder) write(cmd *cobra.Command, r *posture.Report) error {
-	m := report.Meta{Version: thisVersion().Version, All: o.all}
+	m := report.Meta{Version: thisVersion().Version, All: o.all, Region: os.Getenv("AWS_REGION")}
+	if f := cmd.Flags().Lookup("region"); f.Changed {
+		m.Region = strings.Trim(f.Value.String(), "[]")
+	}
 	if o.accept != "" {
 		text, err := baseline.Of(r, "accepted on "+time.Now().UTC().Format(time.DateOnly)+"; say why", "")
 		if err == nil {

@@ -124,7 +124,11 @@ func (g *running) get(ctx context.Context, path string, query url.Values, out an
 		if errors.As(err, &failed) {
 			err = failed.Err
 		}
-		return hinted{fmt.Errorf("the gateway at %s does not answer: %w", g.admin, err), "start it, or name it with --data-dir or --admin; --local judges by this process's own trust"}
+		way := "start it, or name it with --data-dir or --admin"
+		if path != gateway.AuditPath {
+			way += "; --local judges by this process's own trust"
+		}
+		return hinted{fmt.Errorf("the gateway at %s does not answer: %w", g.admin, err), way}
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
@@ -138,7 +142,11 @@ func (g *running) get(ctx context.Context, path string, query url.Values, out an
 			e.message = said.Message
 		}
 		if e.code == "" {
-			return fmt.Errorf("%s is no admin port of a gateway that has a doctor: %s", g.admin, resp.Status)
+			has := "a doctor"
+			if path == gateway.AuditPath {
+				has = "an auditor"
+			}
+			return fmt.Errorf("%s is no admin port of a gateway that has %s: %s", g.admin, has, resp.Status)
 		}
 		return e
 	}

@@ -84,8 +84,12 @@ func total(r *posture.Report, hidden int) string {
 			accepted++
 		}
 	}
-	line := fmt.Sprintf("%d resources: %d failed, %d unfixable, %d unknown, %d passed, %d not applicable",
-		r.Summary.Resources, s[posture.Failed], s[posture.Unfixable], s[posture.Unknown], s[posture.Passed], s[posture.NotApplicable])
+	resources := "resources"
+	if r.Summary.Resources == 1 {
+		resources = "resource"
+	}
+	line := fmt.Sprintf("%d %s: %d failed, %d unfixable, %d unknown, %d passed, %d not applicable",
+		r.Summary.Resources, resources, s[posture.Failed], s[posture.Unfixable], s[posture.Unknown], s[posture.Passed], s[posture.NotApplicable])
 	if accepted > 0 {
 		line += fmt.Sprintf("; %d accepted", accepted)
 	}
