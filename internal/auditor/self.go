@@ -53,6 +53,10 @@ var stored = map[string]bool{
 	"methodSettings[].cacheDataEncrypted": true,
 }
 
+// NotInEffect are the members of a stage that this gateway keeps and does not
+// act on, as posture.Resource has them. The map must not be changed.
+func NotInEffect() map[string]bool { return stored }
+
 func (a *Auditor) resource(typ, id string, doc any) *posture.Resource {
 	return &posture.Resource{Type: typ, ID: id, Region: a.o.Region, Account: a.o.Account, Source: posture.Self, Doc: doc}
 }

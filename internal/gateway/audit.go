@@ -28,6 +28,7 @@ func (g *Gateway) audit(ctx context.Context, r *http.Request) (any, error) {
 	if r.URL.Query().Get("doors") == "true" {
 		g.tryDoors(ctx, report)
 	}
+	g.remedies(ctx, report)
 	return report, ctx.Err()
 }
 

@@ -82,6 +82,7 @@ type Gateway struct {
 	metrics     *telemetry.Metrics
 	auditor     *auditor.Auditor
 	prober      *prober
+	clients     clients
 	doctor      *doctor.Doctor
 	admin       *http.Server
 	adminSocket net.Listener

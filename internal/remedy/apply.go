@@ -106,8 +106,8 @@ func (t *Target) Apply(ctx context.Context, f *posture.Finding) (p *Proof) {
 	a := &attempt{t: t, p: p, before: before}
 	c := t.Context
 	if f.Control == "APIGateway.1" {
-		a.role = t.logRole(ctx, before.Region)
-		c.LogRole = a.role
+		a.role = t.LogRole(ctx, before.Region)
+		c.LogRole = func(string) *string { return a.role }
 	}
 	fix := find(p.Before, before, c)
 	if len(fix.needs) > 0 {

@@ -29,8 +29,9 @@ import (
 type Context struct {
 	// Endpoint is where commands are sent, http://127.0.0.1:4566; "" is AWS.
 	Endpoint string
-	// LogRole is the account's cloudwatchRoleArn, "" when it has none; nil: not known.
-	LogRole *string
+	// LogRole is the account's cloudwatchRoleArn in a Region: "" when it has
+	// none, nil when it is not known. A nil function knows none.
+	LogRole func(region string) *string
 	// Values are what a person must choose, by the names in [Values].
 	Values map[string]string
 	// Clients says which clients seen at a host name a policy would refuse, a

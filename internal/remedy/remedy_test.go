@@ -91,7 +91,7 @@ func TestRESTCallsClose(t *testing.T) {
 				t.Fatalf("%s: %s", f.Status, f.Reason)
 			}
 			role := "arn:aws:iam::111122223333:role/logs"
-			fix := find(f, r, Context{LogRole: &role})
+			fix := find(f, r, Context{LogRole: func(string) *string { return &role }})
 			doc, err := resource.UpdateStage(*r.Doc.(*resttypes.Stage), replace("/description", "d"), now) // with what the service fills in
 			if err != nil {
 				t.Fatal(err)

@@ -86,10 +86,11 @@ const (
 // logRole gives the account the role without which a stage cannot log.
 func (p *patient) logRole(f *fix) {
 	arn := p.value(valueRole)
-	if p.c.LogRole != nil && *p.c.LogRole != "" && arn == "" {
-		return // it has one
+	var has *string
+	if p.c.LogRole != nil {
+		has = p.c.LogRole(p.r.Region)
 	}
-	if p.c.LogRole != nil && *p.c.LogRole == arn && arn != "" {
+	if has != nil && *has != "" && (arn == "" || arn == *has) {
 		return
 	}
 	named := arn != ""
@@ -101,7 +102,7 @@ func (p *patient) logRole(f *fix) {
 		f.need(valueRole)
 		return
 	case named, p.r.Source == posture.Self: // this gateway asks for a role's name, and no service for its rights
-	case p.c.LogRole == nil:
+	case has == nil:
 		f.hand("If aws apigateway get-account shows a cloudwatchRoleArn, the next three commands are not needed.", "Whether the account has a role for execution logs could not be read.")
 		fallthrough
 	default:

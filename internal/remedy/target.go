@@ -179,8 +179,8 @@ func (t *Target) mappings(ctx context.Context, r *posture.Resource, name string)
 	r.Unknown = map[string]string{"mappings": "there are too many"}
 }
 
-// logRole is the account's role for execution logs, nil when it cannot be read.
-func (t *Target) logRole(ctx context.Context, region string) *string {
+// LogRole is the account's role for execution logs, nil when it cannot be read.
+func (t *Target) LogRole(ctx context.Context, region string) *string {
 	out, err := t.rest(region).GetAccount(ctx, &apigateway.GetAccountInput{})
 	if err != nil {
 		return nil
