@@ -245,7 +245,9 @@ func TestAnotherOnTheAdminPort(t *testing.T) {
 	}{
 		{"a page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "answer of the gateway at http://127.0.0.1:"},
 		{"no such page", func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, "is no admin port of a gateway that has a doctor: 404 Not Found"},
-		{"a redirect, which is not followed", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound) }, "has a doctor: 302 Found"},
+		{"a redirect, which is not followed", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+		}, "has a doctor: 302 Found"},
 		{"a refusal", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Amzn-Errortype", "TooManyRequestsException")
 			w.WriteHeader(429)
