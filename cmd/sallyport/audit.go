@@ -24,6 +24,7 @@ import (
 	"github.com/sallyport/sallyport/internal/evidence"
 	"github.com/sallyport/sallyport/internal/gateway"
 	"github.com/sallyport/sallyport/internal/posture"
+	"github.com/sallyport/sallyport/internal/remedy"
 	"github.com/sallyport/sallyport/internal/report"
 	"github.com/sallyport/sallyport/internal/template"
 )
@@ -274,6 +275,7 @@ func (o *auditOrder) judge(cmd *cobra.Command, args []string) (*posture.Report, 
 		return nil, usageError{err}
 	}
 	r.Problems = found.Problems
+	remedy.Attach(r, found.Resources, remedy.Context{Endpoint: os.Getenv("AWS_ENDPOINT_URL")})
 	if err := o.prove(cmd.Context(), r); err != nil {
 		return nil, err
 	}
