@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ import (
 type world struct {
 	t    testing.TB
 	st   *bolt.Store
-	now  time.Time
+	now  time.Time // of the test; the auditor reads the clock
+	at   atomic.Pointer[time.Time]
 	a    *Auditor
 	stop context.CancelFunc
 	done chan error
@@ -33,14 +35,17 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, st: st, now: time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)}
+	w := &world{t: t, st: st}
+	w.tick(time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC))
 	t.Cleanup(func() { w.close(); st.Close() })
 	return w
 }
 
+func (w *world) tick(to time.Time) { w.now = to; w.at.Store(&to) }
+
 func (w *world) open() {
 	w.t.Helper()
-	a, err := Open(w.t.Context(), Options{Store: w.st, Region: "us-east-1", Account: "000000000000", Now: func() time.Time { return w.now }})
+	a, err := Open(w.t.Context(), Options{Store: w.st, Region: "us-east-1", Account: "000000000000", Now: func() time.Time { return *w.at.Load() }})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -141,7 +146,7 @@ func TestLifeOfAFinding(t *testing.T) {
 	}
 
 	// A change is judged, and only it.
-	w.now = w.now.Add(time.Hour)
+	w.tick(w.now.Add(time.Hour))
 	w.put(map[string]any{resource.StageKey("a1", "prod"): stage("c1")})
 	passed := w.want("APIGateway.2", stageARN, posture.Passed, Resolved, "")
 	if passed.State.ID != first.State.ID || !passed.State.FirstSeen.Equal(w.now) || !passed.State.Created.Equal(first.State.Created) || len(passed.State.History) != 2 {
@@ -170,7 +175,7 @@ func TestLifeOfAFinding(t *testing.T) {
 	if again.State.ID != said.State.ID || again.State.Suppression.Reason != "migration in October" || !again.State.FirstSeen.Equal(said.State.FirstSeen) {
 		t.Errorf("%+v", again.State)
 	}
-	w.now = until.Add(time.Second)
+	w.tick(until.Add(time.Second))
 	if err := w.a.Evaluate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +194,7 @@ func TestLifeOfAFinding(t *testing.T) {
 		t.Error("a resource that returns has another finding")
 	}
 	w.put(nil, resource.StageKey("a1", "prod"))
-	w.now = w.now.Add(keepArchived + time.Hour)
+	w.tick(w.now.Add(keepArchived + time.Hour))
 	if err := w.a.Evaluate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -234,6 +239,9 @@ func TestParameters(t *testing.T) {
 	w.close()
 	w.open()
 	w.want("APIGateway.1", stageARN, posture.Failed, New, "")
+	if reason := w.a.Reason("APIGateway.1"); reason != "policy 7" {
+		t.Errorf("the reason is %q", reason)
+	}
 	if err := w.a.SetParams(t.Context(), "APIGateway.1", nil, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -247,8 +255,8 @@ func TestWitness(t *testing.T) {
 	w.open()
 	w.want("APIGateway.11", nameARN, posture.Passed, Resolved, "")
 	w.a.Witness(nameARN, posture.Evidence{Kind: posture.Probe, Value: "TLSv1.0 is accepted", Contradicts: true})
-	if f := w.record("APIGateway.11", nameARN).Finding; f.Status != posture.Unknown || len(f.Evidence) == 0 {
-		t.Errorf("%s: %s", f.Status, f.Reason)
+	if r := w.record("APIGateway.11", nameARN); r.Finding.Status != posture.Unknown || len(r.Finding.Evidence) == 0 || r.State.Status != posture.Unknown || r.State.Workflow != New {
+		t.Errorf("%s, %s: %s", r.Finding.Status, r.State.Workflow, r.Finding.Reason)
 	}
 	w.put(map[string]any{resource.DomainNameKey("api.example.com"): domainName("SecurityPolicy_TLS13_1_3_FIPS_2025_09")})
 	w.want("APIGateway.11", nameARN, posture.Passed, Resolved, "")
@@ -272,5 +280,48 @@ func BenchmarkChange(b *testing.B) {
 	for b.Loop() {
 		w.put(map[string]any{resource.StageKey("api77", "prod"): docs[i%2]})
 		i++
+	}
+}
+
+// What people call resolved stays so while it fails; a suppression that is over
+// is none for whoever looks, before the next evaluation keeps that.
+func TestWorkflow(t *testing.T) {
+	w := newWorld(t)
+	w.put(map[string]any{resource.StageKey("a1", "prod"): stage("")})
+	w.open()
+	failed := w.want("APIGateway.2", stageARN, posture.Failed, New, "")
+	say := func(change func(*State)) {
+		t.Helper()
+		refused, err := w.a.UpdateAll(t.Context(), []string{failed.State.ID, "nobody"}, func(s *State) (Change, error) {
+			change(s)
+			return Change{By: "ann"}, nil
+		})
+		if err != nil || len(refused) != 1 || !errors.Is(refused["nobody"], ErrNoFinding) {
+			t.Fatal(refused, err)
+		}
+	}
+	say(func(s *State) { s.Workflow = Resolved })
+	if err := w.a.Evaluate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	kept := w.want("APIGateway.2", stageARN, posture.Failed, Resolved, "")
+	if last := kept.State.History[len(kept.State.History)-1]; last.By != "ann" || last.Workflow != Resolved || !kept.State.Updated.Equal(failed.State.Updated) {
+		t.Errorf("%+v", kept.State)
+	}
+	until := w.now.Add(time.Minute)
+	say(func(s *State) { s.Workflow, s.Suppression = Suppressed, &Suppression{Reason: "x", Until: until} })
+	w.want("APIGateway.2", stageARN, posture.Failed, Suppressed, "")
+	w.tick(until)
+	w.want("APIGateway.2", stageARN, posture.Failed, New, "")
+
+	enabled := w.a.Enabled()
+	w.close()
+	w.tick(w.now.Add(time.Hour))
+	w.open()
+	if again := w.a.Enabled(); enabled.IsZero() || !again.Equal(enabled) {
+		t.Errorf("enabled at %s, after a restart at %s", enabled, again)
+	}
+	if at := w.a.Evaluated(); !at.Equal(w.now) {
+		t.Errorf("evaluated at %s, at %s by the clock", at, w.now)
 	}
 }
