@@ -49,6 +49,7 @@ type auditOrder struct {
 	all         bool
 
 	options posture.Options
+	values  map[string]string // what a person chose for the remediations
 }
 
 // auditSettings are the settings that find a running gateway.
@@ -95,7 +96,7 @@ func auditCommand() *cobra.Command {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 	_ = cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions([]string{"self", "aws"}, cobra.ShellCompDirectiveDefault))
-	cmd.AddCommand(auditExplain())
+	cmd.AddCommand(auditExplain(), auditFix())
 	return cmd
 }
 
@@ -217,9 +218,9 @@ func (o *auditOrder) run(cmd *cobra.Command, args []string) error {
 	}
 	switch {
 	case open == 1:
-		return hinted{errors.New("1 finding is open"), "sallyport audit explain ID says what a control wants"}
+		return hinted{errors.New("1 finding is open"), "sallyport audit explain ID says what a control wants, sallyport audit fix what to do"}
 	case open > 1:
-		return hinted{fmt.Errorf("%d findings are open", open), "sallyport audit explain ID says what a control wants"}
+		return hinted{fmt.Errorf("%d findings are open", open), "sallyport audit explain ID says what a control wants, sallyport audit fix what to do"}
 	}
 	return nil
 }
@@ -275,7 +276,7 @@ func (o *auditOrder) judge(cmd *cobra.Command, args []string) (*posture.Report, 
 		return nil, usageError{err}
 	}
 	r.Problems = found.Problems
-	remedy.Attach(r, found.Resources, remedy.Context{Endpoint: os.Getenv("AWS_ENDPOINT_URL")})
+	remedy.Attach(r, found.Resources, remedy.Context{Endpoint: os.Getenv("AWS_ENDPOINT_URL"), Values: o.values})
 	if err := o.prove(cmd.Context(), r); err != nil {
 		return nil, err
 	}
@@ -458,23 +459,9 @@ func (o *auditOrder) keepSevere(r *posture.Report) {
 
 // prove probes the hosts that are named, and no other.
 func (o *auditOrder) prove(ctx context.Context, r *posture.Report) error {
-	targets := map[string]string{} // host to what is dialed
-	for _, p := range o.probes {
-		at, dial, other := strings.Cut(p, "=")
-		address, host, err := probeTarget(at)
-		if err == nil && host == "" {
-			err = hinted{usageError{fmt.Errorf("--probe %q names no host", p)}, "such as api.example.com or api.example.com=127.0.0.1:8443"}
-		}
-		if err != nil {
-			return err
-		}
-		if other {
-			if _, _, err := net.SplitHostPort(dial); err != nil {
-				return hinted{usageError{fmt.Errorf("--probe %q: %q is not HOST:PORT", p, dial)}, "such as api.example.com=127.0.0.1:8443"}
-			}
-			address = dial
-		}
-		targets[strings.ToLower(host)] = address
+	targets, err := o.probeTargets()
+	if err != nil {
+		return err
 	}
 	var dialer net.Dialer
 	for i := range r.Findings {
@@ -489,6 +476,29 @@ func (o *auditOrder) prove(ctx context.Context, r *posture.Report) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// probeTargets are the hosts that are named, each with what is dialed for it.
+func (o *auditOrder) probeTargets() (map[string]string, error) {
+	targets := map[string]string{}
+	for _, p := range o.probes {
+		at, dial, other := strings.Cut(p, "=")
+		address, host, err := probeTarget(at)
+		if err == nil && host == "" {
+			err = hinted{usageError{fmt.Errorf("--probe %q names no host", p)}, "such as api.example.com or api.example.com=127.0.0.1:8443"}
+		}
+		if err != nil {
+			return nil, err
+		}
+		if other {
+			if _, _, err := net.SplitHostPort(dial); err != nil {
+				return nil, hinted{usageError{fmt.Errorf("--probe %q: %q is not HOST:PORT", p, dial)}, "such as api.example.com=127.0.0.1:8443"}
+			}
+			address = dial
+		}
+		targets[strings.ToLower(host)] = address
+	}
+	return targets, nil
 }
 
 // write puts the report where it is to go.

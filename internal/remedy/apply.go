@@ -40,6 +40,10 @@ const (
 // Good reports whether nothing is left to look after.
 func (o Outcome) Good() bool { return o == Closed || o == Stored || o == Already }
 
+// Failed reports whether something went wrong, other than that a person must
+// do or choose something first.
+func (o Outcome) Failed() bool { return !o.Good() && o != Waiting }
+
 // Proof tells what was done about one finding, and what shows it.
 type Proof struct {
 	Control  string          `json:"control"`
