@@ -3,6 +3,7 @@ package gatewaytest
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -330,7 +331,8 @@ func TestSecurityHubAPI(t *testing.T) {
 		t.Errorf("%+v, %v", batch, err)
 	}
 
-	// Each item of a batch is answered for itself.
+	// Each item of a batch is answered for itself, and what people say is no update of the finding.
+	before := w.asff(t, "APIGateway.1", stage, is("PASSED RESOLVED ACTIVE"))
 	ours := types.AwsSecurityFindingIdentifier{Id: logs.Id, ProductArn: logs.ProductArn}
 	foreign := types.AwsSecurityFindingIdentifier{Id: logs.Id, ProductArn: aws.String("arn:aws:securityhub:us-east-1::product/aws/guardduty")}
 	missing := types.AwsSecurityFindingIdentifier{Id: aws.String(*logs.Id + "0"), ProductArn: logs.ProductArn}
@@ -354,7 +356,7 @@ func TestSecurityHubAPI(t *testing.T) {
 		t.Errorf("%v", codes)
 	}
 	said := w.asff(t, "APIGateway.1", stage, is("PASSED RESOLVED ACTIVE"))
-	if said.Severity.Label != types.SeverityLabelCritical || *said.Severity.Normalized != 90 || said.FindingProviderFields.Severity.Label != types.SeverityLabelInformational ||
+	if *said.UpdatedAt != *before.UpdatedAt || said.Severity.Label != types.SeverityLabelCritical || *said.Severity.Normalized != 90 || said.FindingProviderFields.Severity.Label != types.SeverityLabelInformational ||
 		*said.Confidence != 90 || *said.Criticality != 10 || said.Types[0] != "Effects/Data Exposure" || said.VerificationState != types.VerificationStateTruePositive || said.UserDefinedFields["team"] != "edge" {
 		t.Errorf("%+v", said)
 	}
@@ -469,56 +471,49 @@ func TestSecurityHubAPI(t *testing.T) {
 	}
 }
 
-// The commands of the guide run as they stand.
-func TestSecurityHubCLI(t *testing.T) {
+// The AWS CLI runs the commands of the guide as they stand there.
+func TestSecurityHubGuide(t *testing.T) {
 	Need(t, "aws")
 	w := Start(t)
 	api := w.MockAPI(t, apitypes.EndpointTypeRegional, "", "")
-	w.asff(t, "APIGateway.2", "arn:aws:apigateway:us-east-1::/restapis/"+api+"/stages/prod", is("FAILED NEW ACTIVE"))
-	aws := func(into any, args ...string) {
-		t.Helper()
-		cmd := exec.Command("aws", args...)
+	stage := "arn:aws:apigateway:us-east-1::/restapis/" + api + "/stages/prod"
+	failed := w.asff(t, "APIGateway.2", stage, is("FAILED NEW ACTIVE"))
+	guide, err := os.ReadFile("../../docs/security-hub.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := map[string]string{}
+	for line := range strings.Lines(string(guide)) {
+		command, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "    aws ")
+		if !ok {
+			continue
+		}
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", "aws "+strings.ReplaceAll(command, "FINDING", *failed.Id))
 		cmd.Env = w.Env()
-		var stderr strings.Builder
-		cmd.Stderr = &stderr
-		out, err := cmd.Output()
+		out, err := cmd.CombinedOutput()
 		if err != nil {
-			t.Fatalf("aws %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+			t.Fatalf("aws %s: %v\n%s", command, err, out)
 		}
-		if err := json.Unmarshal(out, into); err != nil {
-			t.Fatalf("aws %s: %v in %s", strings.Join(args, " "), err, out)
+		answers[strings.Fields(command)[1]] = string(out)
+	}
+	for operation, want := range map[string]string{
+		"get-findings":                          *failed.Id,
+		"batch-update-findings":                 `"UnprocessedFindings": []`,
+		"get-finding-history":                   `"NewValue": "SUPPRESSED"`,
+		"update-security-control":               "",
+		"describe-compliance-by-config-rule":    "api-gw-ssl-enabled",
+		"get-compliance-details-by-config-rule": stage,
+	} {
+		if got, ok := answers[operation]; !ok || !strings.Contains(got, want) {
+			t.Errorf("%s answers %s", operation, got)
 		}
+		delete(answers, operation)
 	}
-	var found struct {
-		Findings []struct {
-			Id, ProductArn string
-			Workflow       struct{ Status string }
-		}
+	if len(answers) > 0 {
+		t.Errorf("the guide has commands that are not checked: %v", answers)
 	}
-	filters := `{"ComplianceStatus":[{"Value":"FAILED","Comparison":"EQUALS"}],"ComplianceSecurityControlId":[{"Value":"APIGateway.2","Comparison":"EQUALS"}],"UpdatedAt":[{"DateRange":{"Value":1,"Unit":"DAYS"}}]}`
-	aws(&found, "securityhub", "get-findings", "--filters", filters)
-	if len(found.Findings) != 1 {
-		t.Fatalf("%+v", found)
-	}
-	f := found.Findings[0]
-	var updated struct{ ProcessedFindings, UnprocessedFindings []struct{ Id string } }
-	aws(&updated, "securityhub", "batch-update-findings", "--finding-identifiers", "Id="+f.Id+",ProductArn="+f.ProductArn,
-		"--workflow", "Status=SUPPRESSED", "--note", "Text=accepted for the migration,UpdatedBy=ops", "--user-defined-fields", "sallyport/SuppressedUntil="+time.Now().AddDate(0, 1, 0).UTC().Format(time.RFC3339))
-	if len(updated.ProcessedFindings) != 1 || len(updated.UnprocessedFindings) != 0 {
-		t.Errorf("%+v", updated)
-	}
-	aws(&found, "securityhub", "get-findings", "--filters", filters)
-	if len(found.Findings) != 1 || found.Findings[0].Workflow.Status != "SUPPRESSED" {
-		t.Errorf("%+v", found)
-	}
-	var compliance struct {
-		ComplianceByConfigRules []struct {
-			ConfigRuleName string
-			Compliance     struct{ ComplianceType string }
-		}
-	}
-	aws(&compliance, "configservice", "describe-compliance-by-config-rule", "--config-rule-names", "api-gw-ssl-enabled", "--compliance-types", "NON_COMPLIANT")
-	if len(compliance.ComplianceByConfigRules) != 1 || compliance.ComplianceByConfigRules[0].Compliance.ComplianceType != "NON_COMPLIANT" {
-		t.Errorf("%+v", compliance)
+	suppressed := w.asff(t, "APIGateway.2", stage, is("FAILED SUPPRESSED ACTIVE"))
+	if *suppressed.Note.Text != "accepted until the migration" || suppressed.UserDefinedFields["sallyport/SuppressedUntil"] == "" {
+		t.Errorf("%+v", suppressed)
 	}
 }
