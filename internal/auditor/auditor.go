@@ -71,7 +71,7 @@ type Auditor struct {
 
 	// Of the goroutine that follows the store, which alone writes them.
 	apis        map[string]*types.RestApi
-	transitions map[string]time.Time // domain name to when its change binds
+	transitions map[string]resource.Transition // by domain name: changes that are not in force yet
 }
 
 // judged is a resource with its findings.
@@ -132,7 +132,10 @@ func (a *Auditor) Run(ctx context.Context) error {
 			return fmt.Errorf("auditor: %w", err)
 		}
 		for open := true; open; {
+			due, stop := a.due()
 			select {
+			case <-due:
+				a.settle(ctx)
 			case e, ok := <-events:
 				if open = ok; ok {
 					a.apply(ctx, e)
@@ -143,6 +146,7 @@ func (a *Auditor) Run(ctx context.Context) error {
 				}
 				a.tell()
 			}
+			stop()
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -159,7 +163,7 @@ func (a *Auditor) load(ctx context.Context) (store.Revision, error) {
 		return 0, err
 	}
 	a.mu.Lock()
-	a.apis, a.transitions = map[string]*types.RestApi{}, map[string]time.Time{}
+	a.apis, a.transitions = map[string]*types.RestApi{}, map[string]resource.Transition{}
 	a.resources, a.params, a.reasons = map[string]*judged{}, map[string]posture.Values{}, map[string]string{}
 	a.mu.Unlock()
 	if err := a.begin(ctx); err != nil {
@@ -261,7 +265,7 @@ func (a *Auditor) readTransition(key string, value []byte) {
 		delete(a.transitions, name)
 		return
 	}
-	a.transitions[name] = t.Until
+	a.transitions[name] = t
 }
 
 // read makes a document a resource, not judged yet.
@@ -353,18 +357,68 @@ func (a *Auditor) apply(ctx context.Context, e store.Event) {
 			delete(a.evidence, j.resource.ID) // of another configuration
 		}
 	}
-	changed := a.reconcile(slices.Collect(maps.Values(touched)), gone)
 	a.revision = e.Revision
+	a.done(ctx, touched, gone)
+}
+
+// done keeps and tells what came of judging some resources, and lets mu go.
+func (a *Auditor) done(ctx context.Context, touched map[string]*judged, gone bool) {
+	changed := a.reconcile(slices.Collect(maps.Values(touched)), gone)
+	revision := a.revision
 	err := a.keep(ctx, changed)
 	shown := a.shown(touched)
 	a.moved.Broadcast()
 	a.mu.Unlock()
 	if err != nil && ctx.Err() == nil {
-		a.o.Log.Error("findings are not durable", "revision", uint64(e.Revision), "err", err)
+		a.o.Log.Error("findings are not durable", "revision", uint64(revision), "err", err)
 	}
 	if a.o.Changed != nil && len(shown) > 0 {
 		a.o.Changed(shown)
 	}
+}
+
+// due says when the next change comes into force that is on its way; nil:
+// there is none.
+func (a *Auditor) due() (<-chan time.Time, func()) {
+	var next time.Time
+	for _, t := range a.transitions {
+		if next.IsZero() || t.Until.Before(next) {
+			next = t.Until
+		}
+	}
+	if next.IsZero() {
+		return nil, func() {}
+	}
+	timer := time.NewTimer(next.Sub(a.o.Now()))
+	return timer.C, func() { timer.Stop() }
+}
+
+// settle judges the domain names again whose change has come into force. No
+// commit tells of that.
+func (a *Auditor) settle(ctx context.Context) {
+	a.mu.Lock()
+	touched := map[string]*judged{}
+	for name, t := range a.transitions {
+		if a.o.Now().Before(t.Until) {
+			continue
+		}
+		delete(a.transitions, name)
+		key := resource.PrefixDomainNames + name
+		j := a.resources[key]
+		if j == nil {
+			continue
+		}
+		if doc, ok := j.resource.Doc.(*types.DomainName); ok && doc != nil {
+			r, d := *j.resource, *doc
+			d.DomainNameStatus = types.DomainNameStatusAvailable
+			r.Doc, r.NotInEffect = &d, nil
+			j.resource = &r
+			j.findings = a.evaluator.Judge(j.resource)
+			delete(a.evidence, j.resource.ID) // of what bound before
+			touched[key] = j
+		}
+	}
+	a.done(ctx, touched, false)
 }
 
 // tell hands all findings that a handshake could confirm and none has to Changed.

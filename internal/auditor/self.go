@@ -84,7 +84,8 @@ func (a *Auditor) domainName(parts []string, value []byte) (*posture.Resource, e
 		return a.resource(posture.TypeDomainName, id, nil), err
 	}
 	d.DomainNameStatus = types.DomainNameStatusAvailable
-	if until, ok := a.transitions[parts[0]]; ok && a.o.Now().Before(until) {
+	change, ok := a.transitions[parts[0]]
+	if ok = ok && a.o.Now().Before(change.Until); ok {
 		d.DomainNameStatus = types.DomainNameStatusUpdating
 	}
 	for _, t := range endpointTypes(d) {
@@ -94,6 +95,9 @@ func (a *Auditor) domainName(parts []string, value []byte) (*posture.Resource, e
 	}
 	r := a.resource(posture.TypeDomainName, id, d)
 	r.Tags = d.Tags
+	if ok && change.Previous.SecurityPolicy != resource.TLSStateOfDomain(*d).SecurityPolicy {
+		r.NotInEffect = map[string]bool{"securityPolicy": true} // the old policy binds
+	}
 	return r, nil
 }
 
