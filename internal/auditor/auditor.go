@@ -460,6 +460,7 @@ func (a *Auditor) reconcile(some []*judged, gone bool) map[string]*dossier {
 		if d == nil {
 			d = &dossier{Type: j.resource.Type, ID: j.resource.ID, Region: j.resource.Region, States: map[string]*State{}}
 		}
+		d.live = j
 		for i := range j.findings {
 			f := &j.findings[i]
 			f.LastSeen = now
@@ -491,6 +492,7 @@ func (a *Auditor) reconcile(some []*judged, gone bool) map[string]*dossier {
 		if there[key] {
 			continue
 		}
+		d.live = nil
 		for control, s := range d.States {
 			if s.archive(ResourceGone, now) {
 				changed[key] = d
@@ -652,40 +654,73 @@ func (a *Auditor) Records() []Record {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	out := make([]Record, 0, len(a.dossiers))
-	seen := make(map[*State]bool, len(a.dossiers))
-	now := a.o.Now()
-	shown := func(s *State) State {
-		c := s.clone()
-		c.expire(now) // which the next evaluation keeps
-		return *c
-	}
-	for _, j := range a.resources {
-		d := a.dossiers[dossierKey(j.resource.Type, j.resource.ID)]
-		for _, f := range j.findings {
-			if d == nil || d.States[f.Control] == nil {
-				continue
-			}
-			s := d.States[f.Control]
-			seen[s] = true
-			out = append(out, Record{Finding: a.witnessed(f), State: shown(s), Resource: j.resource})
-		}
-	}
 	for _, d := range a.dossiers {
 		for _, s := range d.States {
-			if seen[s] {
-				continue
-			}
-			r := Record{State: shown(s), Finding: posture.Finding{Control: s.Control, Status: s.Status, Reason: s.Reason, Evidence: []posture.Evidence{}, Remediation: []posture.Step{},
-				FirstSeen: s.FirstSeen, LastSeen: s.Updated, Resource: posture.Subject{Type: d.Type, ID: d.ID, Region: d.Region, Account: a.o.Account, Source: posture.Self}}}
-			if c := a.Control(s.Control); c != nil {
-				r.Finding.Title, r.Finding.Severity = c.Title, c.Severity
-			}
-			out = append(out, r)
+			out = append(out, a.record(d, s))
 		}
 	}
 	slices.SortFunc(out, func(x, y Record) int {
 		return cmp.Or(cmp.Compare(x.Finding.Resource.ID, y.Finding.Resource.ID), cmp.Compare(x.Finding.Control, y.Finding.Control))
 	})
+	return out
+}
+
+// record is a finding as it is shown. The caller holds mu.
+func (a *Auditor) record(d *dossier, s *State) Record {
+	r := Record{State: *s.clone()}
+	r.State.expire(a.o.Now()) // which the next evaluation keeps
+	if d.live != nil {
+		for i := range d.live.findings {
+			if d.live.findings[i].Control == s.Control {
+				r.Finding, r.Resource = a.witnessed(d.live.findings[i]), d.live.resource
+				return r
+			}
+		}
+	}
+	r.Finding = posture.Finding{Control: s.Control, Status: s.Status, Reason: s.Reason, Evidence: []posture.Evidence{}, Remediation: []posture.Step{},
+		FirstSeen: s.FirstSeen, LastSeen: s.Updated, Resource: posture.Subject{Type: d.Type, ID: d.ID, Region: d.Region, Account: a.o.Account, Source: posture.Self}}
+	if c := a.Control(s.Control); c != nil {
+		r.Finding.Title, r.Finding.Severity = c.Title, c.Severity
+	}
+	return r
+}
+
+// Ref names a finding.
+type Ref struct {
+	Control, ID    string // ID is the State's
+	Type, Resource string
+	Archived       bool
+
+	dossier string // key in the store
+}
+
+// Find lists the findings that are wanted, by control and id. Nothing of them
+// is copied, so that of many a few are found at little cost.
+func (a *Auditor) Find(want func(*Ref) bool) []Ref {
+	a.mu.RLock()
+	var out []Ref
+	for key, d := range a.dossiers {
+		for _, s := range d.States {
+			if r := (Ref{s.Control, s.ID, d.Type, d.ID, s.Archived != "", key}); want(&r) {
+				out = append(out, r)
+			}
+		}
+	}
+	a.mu.RUnlock()
+	slices.SortFunc(out, func(x, y Ref) int { return cmp.Or(cmp.Compare(x.Control, y.Control), cmp.Compare(x.ID, y.ID)) })
+	return out
+}
+
+// Fetch returns the findings that refs name, without those that are no more.
+func (a *Auditor) Fetch(refs []Ref) []Record {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	out := make([]Record, 0, len(refs))
+	for i := range refs {
+		if d := a.dossiers[refs[i].dossier]; d != nil && d.States[refs[i].Control] != nil {
+			out = append(out, a.record(d, d.States[refs[i].Control]))
+		}
+	}
 	return out
 }
 

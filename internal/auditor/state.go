@@ -101,6 +101,8 @@ type dossier struct {
 	ID     string            `json:"id"`
 	Region string            `json:"region"`
 	States map[string]*State `json:"states"` // by control
+
+	live *judged // nil: the resource is no more
 }
 
 // prefixDossiers begins the keys of dossiers; the rest is a hash, since ids may

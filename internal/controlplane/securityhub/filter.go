@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/securityhub/types"
 
+	"github.com/sallyport/sallyport/internal/auditor"
+	"github.com/sallyport/sallyport/internal/posture"
 	"github.com/sallyport/sallyport/internal/resource"
 )
 
@@ -171,6 +173,48 @@ func badFilter(field, format string, args ...any) error {
 	return resource.Errorf(resource.BadRequest, "Invalid parameter 'Filters'. %s %s.", field, fmt.Sprintf(format, args...))
 }
 
+// keys are the fields that a finding's key tells by itself: those that exclude
+// it by one of them are not even looked at.
+var keys = map[string]func(*auditor.Ref) string{
+	"ComplianceSecurityControlId": func(r *auditor.Ref) string { return r.Control },
+	"GeneratorId":                 func(r *auditor.Ref) string { return "security-control/" + r.Control },
+	"ResourceId":                  func(r *auditor.Ref) string { return r.Resource },
+	"ResourceType": func(r *auditor.Ref) string {
+		if t, ok := posture.LookupType(r.Type); ok {
+			return t.ASFF
+		}
+		return ""
+	},
+	"RecordState": func(r *auditor.Ref) string { return recordState(r.Archived) },
+}
+
+// candidates makes of filters that compile what excludes findings by their keys.
+func candidates(filters *types.AwsSecurityFindingFilters) func(*auditor.Ref) bool {
+	type condition struct {
+		get     func(*auditor.Ref) string
+		matches func([]string) bool
+	}
+	var all []condition
+	if filters != nil {
+		v := reflect.ValueOf(filters).Elem()
+		for field, get := range keys {
+			if some, ok := v.FieldByName(field).Interface().([]types.StringFilter); ok && len(some) > 0 {
+				if matches, err := stringMatcher(field, some); err == nil {
+					all = append(all, condition{get, matches})
+				}
+			}
+		}
+	}
+	return func(r *auditor.Ref) bool {
+		for i := range all {
+			if v := all[i].get(r); v != "" && !all[i].matches([]string{v}) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
 // compile makes a predicate of filters: a finding must match every field. now
 // is where ranges of days end.
 func compile(filters *types.AwsSecurityFindingFilters, now time.Time) (predicate, error) {
@@ -270,6 +314,21 @@ func weigh(field string, some []comparison) (any, none []comparison, err error) 
 }
 
 func stringPredicate(field string, filters []types.StringFilter) (predicate, error) {
+	matches, err := stringMatcher(field, filters)
+	if err != nil {
+		return nil, err
+	}
+	get := texts[field]
+	return func(f *finding) bool {
+		if get == nil {
+			return matches(nil)
+		}
+		return matches(get(f))
+	}, nil
+}
+
+// stringMatcher judges the values that a member has.
+func stringMatcher(field string, filters []types.StringFilter) (func(have []string) bool, error) {
 	some := make([]comparison, len(filters))
 	for i, f := range filters {
 		some[i] = comparison{"", string(f.Comparison), aws.ToString(f.Value)}
@@ -278,12 +337,7 @@ func stringPredicate(field string, filters []types.StringFilter) (predicate, err
 	if err != nil {
 		return nil, err
 	}
-	get := texts[field]
-	return func(f *finding) bool {
-		var have []string
-		if get != nil {
-			have = get(f)
-		}
+	return func(have []string) bool {
 		matches := func(c comparison) bool {
 			return slices.ContainsFunc(have, func(v string) bool { return comparisons[c.name](v, c.want) })
 		}

@@ -260,11 +260,11 @@ func FuzzParseTime(f *testing.F) {
 }
 
 func FuzzToken(f *testing.F) {
-	f.Add(*place{Of: "x", After: []string{"a", "b"}}.token(), "x")
+	f.Add(*page{Of: "x", After: []string{"a", "b"}}.token(), "x")
 	f.Add("bm9wZQ", "x")
 	f.Add("", "")
 	f.Fuzz(func(t *testing.T, token, of string) {
-		p, err := placeOf(&token, of)
+		p, err := pageAfter(&token, of)
 		if err == nil && token != "" && (p.Of != of || len(p.After) == 0) {
 			t.Errorf("%q is taken as a token of %q: %+v", token, of, p)
 		}

@@ -97,69 +97,59 @@ func (s *service) getFindings(_ context.Context, _ *controlplane.Call, in *secur
 	if err != nil {
 		return nil, err
 	}
-	from, err := placeOf(in.NextToken, fingerprint([]any{in.Filters, in.SortCriteria}))
+	from, err := pageAfter(in.NextToken, fingerprint([]any{in.Filters, in.SortCriteria}))
 	if err != nil {
 		return nil, err
 	}
-	records := s.audit.Records()
-	order := make([]int, len(records))
-	ids := make([]string, len(records))
-	for i := range records {
-		order[i], ids[i] = i, s.id(&records[i])
-	}
-	slices.SortFunc(order, func(a, b int) int { return strings.Compare(ids[a], ids[b]) })
-
-	page := []finding{}
-	if len(sorter) == 0 {
-		for _, i := range order {
-			if len(from.After) > 0 && ids[i] <= from.After[0] {
-				continue
-			}
-			f := s.document(&records[i])
-			if !wanted(&f) {
-				continue
-			}
-			if len(page) == n {
-				from.After = []string{*page[n-1].Id}
-				return &securityhub.GetFindingsOutput{Findings: page, NextToken: from.token()}, nil
-			}
-			page = append(page, f)
+	refs := s.audit.Find(candidates(in.Filters))
+	if len(sorter) == 0 && len(from.After) > 0 {
+		at, _ := slices.BinarySearchFunc(refs, from.After, func(r auditor.Ref, after []string) int { return slices.Compare(place(&r), after) })
+		if at < len(refs) && slices.Equal(place(&refs[at]), from.After) {
+			at++
 		}
-		return &securityhub.GetFindingsOutput{Findings: page}, nil
+		refs = refs[at:]
 	}
-
 	type entry struct {
-		at   int
-		keys []string // the id last
+		keys     []string // what it is sorted by, then its place
+		document finding
 	}
 	var entries []entry
-	for _, i := range order {
-		f := s.document(&records[i])
-		if !wanted(&f) {
-			continue
+	out := &securityhub.GetFindingsOutput{Findings: []finding{}}
+	for some := range slices.Chunk(refs, 2*n) {
+		for _, r := range s.audit.Fetch(some) {
+			e := entry{document: s.document(&r)}
+			if !wanted(&e.document) {
+				continue
+			}
+			for _, by := range sorter {
+				e.keys = append(e.keys, by.key(&e.document))
+			}
+			e.keys = append(e.keys, r.State.Control, r.State.ID)
+			if len(sorter) == 0 || len(from.After) == 0 || sorter.compare(e.keys, from.After) > 0 {
+				entries = append(entries, e)
+			}
 		}
-		e := entry{i, make([]string, 0, len(sorter)+1)}
-		for _, by := range sorter {
-			e.keys = append(e.keys, by.key(&f))
-		}
-		e.keys = append(e.keys, ids[i])
-		if len(from.After) == 0 || sorter.compare(e.keys, from.After) > 0 {
-			entries = append(entries, e)
+		// No more than the page is kept, and one that tells of the next.
+		if len(sorter) > 0 {
+			slices.SortFunc(entries, func(a, b entry) int { return sorter.compare(a.keys, b.keys) })
+			entries = entries[:min(len(entries), n+1)]
+		} else if len(entries) > n {
+			break
 		}
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return sorter.compare(a.keys, b.keys) })
-	out := &securityhub.GetFindingsOutput{}
 	if len(entries) > n {
 		entries = entries[:n]
 		from.After = entries[n-1].keys
 		out.NextToken = from.token()
 	}
-	for _, e := range entries {
-		page = append(page, s.document(&records[e.at]))
+	for i := range entries {
+		out.Findings = append(out.Findings, entries[i].document)
 	}
-	out.Findings = page
 	return out, nil
 }
+
+// place is where a finding stands when nobody sorts.
+func place(r *auditor.Ref) []string { return []string{r.Control, r.ID} }
 
 // sorter orders findings by some fields, then by id.
 type sorter []struct {
@@ -459,22 +449,21 @@ func validType(t string) bool {
 // getFindingHistory tells what changed, the newest first.
 func (s *service) getFindingHistory(_ context.Context, _ *controlplane.Call, in *securityhub.GetFindingHistoryInput) (*securityhub.GetFindingHistoryOutput, error) {
 	uuid, ok := s.uuid(*in.FindingIdentifier)
-	records := s.audit.Records()
-	at := slices.IndexFunc(records, func(r auditor.Record) bool { return r.State.ID == uuid })
-	if !ok || at < 0 || s.id(&records[at]) != *in.FindingIdentifier.Id {
+	records := s.audit.Fetch(s.audit.Find(func(r *auditor.Ref) bool { return ok && r.ID == uuid }))
+	if len(records) != 1 || s.id(&records[0]) != *in.FindingIdentifier.Id {
 		return nil, invalid("Invalid parameter 'FindingIdentifier'. There is no such finding.")
 	}
 	if in.StartTime != nil && in.EndTime != nil && in.EndTime.Before(*in.StartTime) {
 		return nil, invalid("Invalid parameter 'EndTime'. It is before StartTime.")
 	}
 	var all []types.FindingHistoryRecord
-	for _, r := range s.history(&records[at].State, in.FindingIdentifier) {
+	for _, r := range s.history(&records[0].State, in.FindingIdentifier) {
 		if (in.StartTime == nil || !r.UpdateTime.Before(*in.StartTime)) && (in.EndTime == nil || !r.UpdateTime.After(*in.EndTime)) {
 			all = append(all, r)
 		}
 	}
-	place := func(r types.FindingHistoryRecord) string { return r.UpdateTime.Format(time.RFC3339Nano) }
-	page, next, err := pageOf(all, place, fingerprint([]any{in.FindingIdentifier, in.StartTime, in.EndTime}), in.MaxResults, historyPerPage, in.NextToken)
+	at := func(r types.FindingHistoryRecord) string { return r.UpdateTime.Format(time.RFC3339Nano) }
+	page, next, err := pageOf(all, at, fingerprint([]any{in.FindingIdentifier, in.StartTime, in.EndTime}), in.MaxResults, historyPerPage, in.NextToken)
 	if err != nil {
 		return nil, err
 	}

@@ -85,9 +85,9 @@ func size(given *int32, n int) (int, error) {
 	return int(*given), nil
 }
 
-// place is where a page begins: after the entry with these keys, in the list
+// page is where a page begins: after the entry with these keys, in the list
 // that the request describes.
-type place struct {
+type page struct {
 	Of    string   `json:"of"` // of the request
 	After []string `json:"after"`
 }
@@ -102,14 +102,14 @@ func fingerprint(request any) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
-func (p place) token() *string {
+func (p page) token() *string {
 	text, _ := json.Marshal(p)
 	return aws.String(base64.RawURLEncoding.EncodeToString(text))
 }
 
-// placeOf reads a token of a list; none is the list's begin.
-func placeOf(token *string, of string) (place, error) {
-	p := place{Of: of}
+// pageAfter reads a token of a list; none is the list's begin.
+func pageAfter(token *string, of string) (page, error) {
+	p := page{Of: of}
 	if aws.ToString(token) == "" {
 		return p, nil
 	}
@@ -130,7 +130,7 @@ func pageOf[T any](all []T, id func(T) string, of string, maxResults *int32, usu
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := placeOf(token, of)
+	p, err := pageAfter(token, of)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -145,7 +145,7 @@ func pageOf[T any](all []T, id func(T) string, of string, maxResults *int32, usu
 	if len(all) <= n {
 		return all, nil, nil
 	}
-	return all[:n], place{of, []string{id(all[n-1])}}.token(), nil
+	return all[:n], page{of, []string{id(all[n-1])}}.token(), nil
 }
 
 // clip bounds a stranger's text in an answer.
