@@ -24,7 +24,7 @@ const (
 	maxRead       = 64 << 20 // of the newest file, from its end
 	maxNames      = 10_000
 	maxOffers     = 500 // different ones, of one name
-	maxLine       = 1 << 20
+	maxLine       = 2 << 20 // an event is at most half of it
 	maxRefusedSay = 8 // lines about clients of one name
 )
 
