@@ -186,21 +186,23 @@ func (x *exchange) do(g *Gate, r *Request) error {
 	x.slot = x.pool
 	again := r.Upgrade == "" && x.call.Bodyless() && safe(r.Method)
 	if !x.trial {
-		x.client = x.pool.take(now, x.deadline, again)
+		x.client = x.pool.take(now, x.deadline, again, &x.call)
 	}
 	for {
 		err := x.attempt(again, r.Inform)
 		if x.turn(err, again) {
-			x.client = x.pool.take(time.Now(), x.deadline, again)
+			x.client = x.pool.take(time.Now(), x.deadline, again, &x.call)
 			continue
 		}
 		if err == nil {
 			break
 		}
-		if !again || x.client == nil || !x.client.Used() || x.call.Begun() || !broken(err) || x.canceled.Load() {
+		unsent := errors.Is(err, httpwire.ErrNotQuiet)
+		if x.canceled.Load() || !unsent && (!again || x.client == nil || !x.client.Used() || x.call.Begun() || !broken(err)) {
 			return err
 		}
-		// The backend closed a kept connection before it read the request.
+		// The backend closed a kept connection before it read the request, or
+		// spoke on it unasked.
 		x.unwatch()
 		x.client.Abort()
 		x.client = nil

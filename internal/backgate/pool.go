@@ -128,10 +128,9 @@ func (t *trust) close() {
 	}
 }
 
-// take returns an idle connection on which nothing has happened since it was
-// put back, nil when there is none. again says that the request may be sent
-// again if the connection breaks.
-func (p *pool) take(now, deadline time.Time, again bool) *httpwire.Client {
+// take returns an idle connection that is ready for a call, nil when there is
+// none. again says that the request may be sent again if the connection breaks.
+func (p *pool) take(now, deadline time.Time, again bool, call *httpwire.Call) *httpwire.Client {
 	for {
 		p.mu.Lock()
 		n := len(p.idle) - 1
@@ -147,7 +146,7 @@ func (p *pool) take(now, deadline time.Time, again bool) *httpwire.Client {
 		age := now.Sub(c.since)
 		if age < idleTimeout && (again || age < safeIdle) {
 			c.SetDeadline(deadline)
-			if c.Quiet() {
+			if c.Ready(call) {
 				return c.Client
 			}
 			c.Abort()

@@ -118,7 +118,16 @@ func TestKeptConnectionsAreLookedAt(t *testing.T) {
 	root := issue(t, nil, authority("root"))
 	config := &tls.Config{Certificates: []tls.Certificate{chain(issue(t, root, nil))}}
 	for _, secure := range []bool{false, true} {
-		for name, late := range map[string]string{"closed": "", "an answer that nobody asked for": "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"} {
+		for name, late := range map[string]func(net.Conn){
+			"closed": func(c net.Conn) { c.Close() },
+			"closed for writing, and then silent": func(c net.Conn) {
+				if s, ok := c.(*tls.Conn); ok {
+					c = s.NetConn()
+				}
+				c.(*net.TCPConn).CloseWrite()
+			},
+			"an answer that nobody asked for": func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil") },
+		} {
 			kept, done := make(chan struct{}), make(chan struct{})
 			var conns atomic.Int32
 			host := rawBackend(t, secure, config, func(c net.Conn) {
@@ -128,10 +137,11 @@ func TestKeptConnectionsAreLookedAt(t *testing.T) {
 				}
 				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst")
 				<-kept
-				if io.WriteString(c, late); late == "" {
-					c.Close()
-				}
+				late(c)
 				close(done)
+				if rest, _ := io.ReadAll(c); len(rest) > 0 {
+					t.Errorf("%s: the first connection got %q, too", name, rest)
+				}
 			})
 			g, scheme := gate(t, rootPool(root)), "http"
 			if secure {
@@ -281,7 +291,7 @@ func TestSweep(t *testing.T) {
 	}
 	p, _ = tr.pool(key{host: host})
 	p.idle[0].since = time.Now().Add(-safeIdle)
-	if c := p.take(time.Now(), time.Now().Add(time.Second), false); c != nil {
+	if c := p.take(time.Now(), time.Now().Add(time.Second), false, new(httpwire.Call)); c != nil {
 		t.Error("a request that cannot be sent again got a connection that may just be closing")
 	}
 	for i := range maxIdlePerPool + 10 {

@@ -7,8 +7,8 @@ import (
 )
 
 // Client is one HTTP/1.1 connection to a backend. It carries one Call at a
-// time, and another one only when nothing of the first is left: the pools that
-// hold it ask Quiet before they use it again.
+// time, and another one only when nothing of the first is left. The pools that
+// hold it ask Ready before they use it again.
 type Client struct {
 	conn   net.Conn // TLS, or the socket itself
 	socket *ClientSocket
@@ -43,6 +43,14 @@ func (c *Client) Close() {
 	}
 	c.conn.Close()
 	c.socket.rest()
+}
+
+// Ready reports whether a kept connection can carry a call, as far as that must
+// be known before: a call that goes out in one piece finds out by itself, at less
+// cost and with nothing in between, and then ReadHead returns ErrNotQuiet. A
+// deadline that lies ahead must have been set.
+func (c *Client) Ready(call *Call) bool {
+	return c.socket.raw != nil && call.onePiece() || c.Quiet()
 }
 
 // Quiet reports whether the backend neither sent anything since the last

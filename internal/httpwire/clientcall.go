@@ -250,6 +250,13 @@ func validProtocol(s string) bool {
 // Bodyless reports whether the request has no body.
 func (c *Call) Bodyless() bool { return c.body == nil && c.length == 0 }
 
+// maxQuestion is the longest request in bytes that certainly fits into a corked
+// socket, TLS included.
+const maxQuestion = 4 * recordBody
+
+// onePiece reports whether the request goes out as a whole and with ReadHead.
+func (c *Call) onePiece() bool { return c.body == nil && len(c.out) <= maxQuestion }
+
 // Replayable reports whether the call holds the whole request, body included:
 // it can be sent more than once.
 func (c *Call) Replayable() bool { return c.body == nil }
@@ -654,7 +661,7 @@ func (c *Call) Reusable() bool {
 			return false
 		}
 	}
-	c.client.used = true
+	c.client.used, c.client.socket.kept = true, true
 	return c.client.rested()
 }
 

@@ -13,6 +13,10 @@ import (
 // close_notify, so that nobody can tell whether its peer meant to end there.
 var ErrTruncated = errors.New("connection ended without close_notify")
 
+// ErrNotQuiet ends a call on a connection that was used before, and on which the
+// backend said something since, or ended it. Nothing of the request was sent.
+var ErrNotQuiet = errors.New("bytes, or the end, came before the request")
+
 // errNotNow says that nothing can be read without waiting. crypto/tls takes it
 // for a passing fault, after which a connection goes on.
 var errNotNow net.Error = notNow{}
@@ -33,7 +37,7 @@ type ClientSocket struct {
 	records bool // TLS is spoken over it
 	raw     syscall.RawConn
 	tryRead func(fd uintptr) bool // reads into target without waiting
-	tryAsk  func(fd uintptr) bool // writes question, waits, reads into target
+	tryAsk  func(fd uintptr) bool // writes question, waits, reads into target; on a kept connection reads before, too
 	target  []byte
 	got     int
 	gotErr  error
@@ -41,7 +45,8 @@ type ClientSocket struct {
 	queued   bool   // what is corked leaves with the next read
 	question []byte // what tryAsk has still to write
 	asked    bool   // tryAsk has written
-	met      bool   // it wrote before on this connection
+	kept     bool   // the connection carried a call before: nothing may have come since
+	unasked  bool   // something had: the question was not written
 	broken   error  // of a queued write
 
 	in   *[]byte // of clientBuffers; nil while nothing is read
@@ -163,9 +168,12 @@ func (s *ClientSocket) receive(p []byte) (int, error) {
 	if buf == nil { // nothing was written
 		return s.Conn.Read(p)
 	}
-	s.question, s.asked, s.target, s.got, s.gotErr = *buf, false, p, 0, nil
+	s.question, s.asked, s.unasked, s.target, s.got, s.gotErr = *buf, false, false, p, 0, nil
 	err := s.raw.Read(s.tryAsk)
 	rest := s.question
+	if s.unasked {
+		rest = nil
+	}
 	s.question, s.target = nil, nil
 	if len(rest) > 0 && err == nil && s.broken == nil { // the kernel took a part
 		_, s.broken = s.Conn.Write(rest)

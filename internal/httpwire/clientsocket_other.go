@@ -11,4 +11,9 @@ func (s *ClientSocket) read(uintptr) bool {
 }
 
 // ask leaves all to the caller.
-func (s *ClientSocket) ask(uintptr) bool { return true }
+func (s *ClientSocket) ask(uintptr) bool {
+	if s.unasked = s.kept; s.unasked {
+		s.gotErr = ErrNotQuiet
+	}
+	return true
+}

@@ -1,8 +1,11 @@
 package httpwire
 
 import (
+	"crypto/tls"
+	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -50,5 +53,64 @@ func TestEarlyAnswerIsHeard(t *testing.T) {
 		for _, c := range []net.Conn{client, server, other, otherServer} {
 			c.Close()
 		}
+	}
+}
+
+// What comes on a kept connection after anybody looked, and before the poller is
+// armed, ends the call at once, and the backend gets nothing of the request.
+// Without that, a backend that ended its side and says no more would cost the
+// request its whole timeout.
+func TestKeptConnectionAsks(t *testing.T) {
+	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+	socket := func(c net.Conn) *net.TCPConn {
+		if s, ok := c.(*tls.Conn); ok {
+			c = s.NetConn()
+		}
+		return c.(*net.TCPConn)
+	}
+	other, otherBackend := clientPair(t, 0)
+	for _, version := range []uint16{0, tls.VersionTLS12, tls.VersionTLS13} {
+		for name, late := range map[string]func(backend net.Conn){
+			"ends its side":   func(c net.Conn) { socket(c).CloseWrite() },
+			"says goodbye":    func(c net.Conn) { c.(interface{ CloseWrite() error }).CloseWrite() },
+			"answers":         func(c net.Conn) { io.WriteString(c, answer) },
+			"half a record":   halfRecord,
+			"what is no HTTP": func(c net.Conn) { socket(c).Write([]byte{0}) },
+		} {
+			c, backend := clientPair(t, version)
+			for i := range 2 {
+				var call Call
+				if err := call.Encode(&ClientRequest{Method: "GET", Authority: "x", Path: "/"}); err != nil || !c.Ready(&call) {
+					t.Fatal(err)
+				}
+				call.Send(c)
+				if i == 0 {
+					go func() {
+						backend.Read(make([]byte, 100))
+						io.WriteString(backend, answer)
+					}()
+					if err := call.ReadHead(nil); err != nil || !call.Reusable() || !c.Quiet() {
+						t.Fatal(version, name, err)
+					}
+					late(backend)
+					io.WriteString(otherBackend, "x") // the poller has seen the one when it tells of the other
+					other.conn.Read(make([]byte, 1))
+				} else if err := call.ReadHead(nil); !errors.Is(err, ErrNotQuiet) {
+					t.Errorf("%x, %s: %v", version, name, err)
+				}
+				call.Stop()
+			}
+			c.Abort()
+			if rest, _ := io.ReadAll(socket(backend)); len(rest) > 0 {
+				t.Errorf("%x, %s: the backend got %q", version, name, rest)
+			}
+		}
+	}
+	var long Call
+	if err := long.Encode(&ClientRequest{Method: "POST", Authority: "x", Path: "/", Body: strings.NewReader("x"), ContentLength: -1}); err != nil || long.onePiece() {
+		t.Errorf("a body that is sent meanwhile cannot be taken back: %v", err)
+	}
+	if err := long.Encode(&ClientRequest{Method: "GET", Authority: "x", Path: "/" + strings.Repeat("x", maxQuestion)}); err != nil || long.onePiece() {
+		t.Errorf("what a corked socket does not hold leaves before: %v", err)
 	}
 }

@@ -28,11 +28,22 @@ func (s *ClientSocket) read(fd uintptr) bool {
 }
 
 // ask writes the question and has the caller wait; called again, it reads. What
-// it cannot write it leaves to the caller. It reads at once after the first
-// question of a connection: what a backend of TLS 1.3 has to say of the
-// handshake, such as that it refuses the client's certificate, may have come
-// just before the poller was armed, and then nothing else would wake the caller.
+// it cannot write it leaves to the caller.
+//
+// The poller tells of what comes from here on and no more of what came before,
+// so it must be read here: a backend that ended its side just then, and says
+// nothing more, would cost the request its whole timeout. On a kept connection
+// that is read first, and whatever it is, the question stays here. On a new one
+// it is read right after the question: what a backend of TLS 1.3 has to say of
+// the handshake, such as that it refuses the client's certificate, is for TLS.
 func (s *ClientSocket) ask(fd uintptr) bool {
+	if !s.asked && s.kept {
+		if s.read(fd); s.gotErr != errNotNow {
+			s.got, s.gotErr, s.unasked = 0, ErrNotQuiet, true
+			return true
+		}
+		s.gotErr = nil
+	}
 	for !s.asked {
 		n, err := syscall.Write(int(fd), s.question)
 		switch {
@@ -48,10 +59,9 @@ func (s *ClientSocket) ask(fd uintptr) bool {
 			return true
 		}
 		s.asked = true
-		if s.met {
+		if s.kept {
 			return false
 		}
-		s.met = true
 	}
 	s.gotErr = nil
 	s.read(fd)
