@@ -66,6 +66,7 @@ type Auditor struct {
 	revision  store.Revision    // judged up to here
 	resources map[string]*judged
 	dossiers  map[string]*dossier         // by key in the store
+	unkept    map[string]*dossier         // of these, what the store would not take
 	evidence  map[string]posture.Evidence // by resource id: seen on the wire
 	evaluated time.Time                   // when all was judged last
 
@@ -122,6 +123,7 @@ func (a *Auditor) Run(ctx context.Context) error {
 		events, err := a.o.Store.Watch(ctx, from)
 		if errors.Is(err, store.ErrCompacted) {
 			if from, err = a.load(ctx); err == nil {
+				a.tell()
 				continue
 			}
 		}
@@ -155,17 +157,12 @@ func (a *Auditor) Run(ctx context.Context) error {
 	}
 }
 
-// load lists the store and judges everything.
-func (a *Auditor) load(ctx context.Context) (store.Revision, error) {
+// load lists the store and judges everything. When it fails all is as before.
+func (a *Auditor) load(ctx context.Context) (rev store.Revision, err error) {
 	st := a.o.Store
-	_, rev, err := st.List(ctx, store.Range{Prefix: prefixDossiers, Limit: 1})
-	if err != nil {
+	if _, rev, err = st.List(ctx, store.Range{Prefix: prefixDossiers, Limit: 1}); err != nil {
 		return 0, err
 	}
-	a.mu.Lock()
-	a.apis, a.transitions = map[string]*types.RestApi{}, map[string]resource.Transition{}
-	a.resources, a.params, a.reasons = map[string]*judged{}, map[string]posture.Values{}, map[string]string{}
-	a.mu.Unlock()
 	if err := a.begin(ctx); err != nil {
 		return 0, err
 	}
@@ -182,9 +179,18 @@ func (a *Auditor) load(ctx context.Context) (store.Revision, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	apis, transitions, resources, params, reasons := a.apis, a.transitions, a.resources, a.params, a.reasons
+	defer func() {
+		if err != nil {
+			a.apis, a.transitions, a.resources, a.params, a.reasons = apis, transitions, resources, params, reasons
+		}
+	}()
+	a.apis, a.transitions = map[string]*types.RestApi{}, map[string]resource.Transition{}
+	a.resources, a.params, a.reasons = map[string]*judged{}, map[string]posture.Values{}, map[string]string{}
+	known := len(a.dossiers) > 0 // then what is in memory is newer, see unkept
 	each(prefixDossiers, func(key string, value []byte) {
 		d := new(dossier)
-		if json.Unmarshal(value, d) == nil && d.States != nil {
+		if !known && json.Unmarshal(value, d) == nil && d.States != nil {
 			a.dossiers[key] = d
 		}
 	})
@@ -201,8 +207,16 @@ func (a *Auditor) load(ctx context.Context) (store.Revision, error) {
 		return 0, err
 	}
 	a.revision = rev
+	a.evidence = map[string]posture.Evidence{} // it may be of other configurations
 	a.judgeAll()
-	return rev, a.keep(ctx, a.reconcile(slices.Collect(maps.Values(a.resources)), true))
+	if err := a.keep(ctx, a.reconcile(slices.Collect(maps.Values(a.resources)), true)); err != nil {
+		if ctx.Err() != nil {
+			return 0, err
+		}
+		a.o.Log.Error("findings are not durable", "revision", uint64(rev), "err", err) // of a store that is full, say: it is still judged
+	}
+	a.moved.Broadcast()
+	return rev, nil
 }
 
 // configure makes the evaluator anew. The caller holds mu.
@@ -338,7 +352,10 @@ func (a *Auditor) apply(ctx context.Context, e store.Event) {
 			continue
 		}
 		if c.Value == nil {
-			gone = gone || a.resources[c.Key] != nil
+			if j := a.resources[c.Key]; j != nil {
+				gone = true
+				delete(a.evidence, j.resource.ID)
+			}
 			delete(a.resources, c.Key)
 			delete(touched, c.Key)
 		} else if j := a.read(c.Key, c.Value); j != nil {
@@ -421,7 +438,12 @@ func (a *Auditor) settle(ctx context.Context) {
 	a.done(ctx, touched, false)
 }
 
-// tell hands all findings that a handshake could confirm and none has to Changed.
+// tellAfter is how old evidence may get.
+const tellAfter = 24 * time.Hour
+
+// tell hands all findings that a handshake could confirm and none has to
+// Changed, also those of which the last one is old, failed, or spoke against
+// the configuration: that may have been the moment.
 func (a *Auditor) tell() {
 	if a.o.Changed == nil {
 		return
@@ -429,7 +451,7 @@ func (a *Auditor) tell() {
 	a.mu.RLock()
 	var out []posture.Finding
 	for _, f := range a.shown(a.resources) {
-		if _, ok := a.evidence[f.Resource.ID]; !ok {
+		if e, ok := a.evidence[f.Resource.ID]; !ok || e.Contradicts || e.Time == nil || a.o.Now().Sub(*e.Time) > tellAfter {
 			out = append(out, f)
 		}
 	}
@@ -484,12 +506,8 @@ func (a *Auditor) reconcile(some []*judged, gone bool) map[string]*dossier {
 	if !gone {
 		return changed
 	}
-	there := make(map[string]bool, len(a.resources))
-	for _, j := range a.resources {
-		there[dossierKey(j.resource.Type, j.resource.ID)] = true
-	}
 	for key, d := range a.dossiers {
-		if there[key] {
+		if d.live != nil && a.resources[d.live.key] == d.live {
 			continue
 		}
 		d.live = nil
@@ -511,8 +529,23 @@ func (a *Auditor) reconcile(some []*judged, gone bool) map[string]*dossier {
 // keepAtOnce bounds the documents of one commit.
 const keepAtOnce = 500
 
-// keep writes dossiers. The caller holds mu, so that they do not change.
+// keep writes dossiers, and those that could not be written before. The caller
+// holds mu, so that they do not change.
 func (a *Auditor) keep(ctx context.Context, changed map[string]*dossier) error {
+	if len(a.unkept) > 0 {
+		all := maps.Clone(a.unkept)
+		maps.Copy(all, changed)
+		changed = all
+	}
+	a.unkept = nil
+	err := a.write(ctx, changed)
+	if err != nil {
+		a.unkept = changed
+	}
+	return err
+}
+
+func (a *Auditor) write(ctx context.Context, changed map[string]*dossier) error {
 	for some := range slices.Chunk(slices.Sorted(maps.Keys(changed)), keepAtOnce) {
 		var c store.Change
 		for _, key := range some {
@@ -628,13 +661,16 @@ func (a *Auditor) witnessed(f posture.Finding) posture.Finding {
 func (a *Auditor) Witness(id string, e posture.Evidence) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.evidence[id] = e
 	var of []*judged
 	for _, j := range a.resources {
 		if j.resource.ID == id {
 			of = append(of, j)
 		}
 	}
+	if len(of) == 0 {
+		return // it went while it was asked
+	}
+	a.evidence[id] = e
 	// Where the wire contradicts it, what was passed is not any more.
 	if err := a.keep(context.Background(), a.reconcile(of, false)); err != nil {
 		a.o.Log.Error("findings are not durable", "resource", id, "err", err)
@@ -785,10 +821,13 @@ func (a *Auditor) UpdateAll(ctx context.Context, ids []string, change func(*Stat
 			with.States[control] = next
 		}
 	}
-	if err := a.keep(ctx, changed); err != nil {
+	if err := a.write(ctx, changed); err != nil {
 		return nil, err
 	}
-	maps.Copy(a.dossiers, changed)
+	for key, d := range changed {
+		a.dossiers[key] = d
+		delete(a.unkept, key)
+	}
 	return refused, nil
 }
 
