@@ -23,9 +23,9 @@ import (
 const (
 	maxRead       = 64 << 20 // of the newest file, from its end
 	maxNames      = 10_000
-	maxOffers     = 500 // different ones, of one name
+	maxOffers     = 500     // different ones, of one name
 	maxLine       = 2 << 20 // an event is at most half of it
-	maxRefusedSay = 8 // lines about clients of one name
+	maxRefusedSay = 8       // lines about clients of one name
 )
 
 // Seen is what clients offered, by host name, as the connection log tells. The

@@ -96,6 +96,9 @@ func Steps(f *posture.Finding, r *posture.Resource, c Context) []posture.Step {
 	for _, m := range fix.moves {
 		if m.call != nil {
 			m.step = posture.Step{Form: posture.AWSCLI, Text: m.call.command(r.Region, c.Endpoint), Why: m.call.why, Breaks: m.call.breaks}
+			if m.call.lasting != "" {
+				m.step.Why += " It cannot be taken back: " + m.call.lasting + "."
+			}
 		}
 		steps = append(steps, m.step)
 	}
