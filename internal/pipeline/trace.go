@@ -415,38 +415,37 @@ func redactQuery(raw string) string {
 	return b.String()
 }
 
-// secrets are the names of headers and query parameters whose values do not go
-// into a log, in lower case and without hyphens and underscores. Source: AWS
-// redacts "authorization headers, API key values, and similar sensitive request
+// secrets are how the names of headers and query parameters end whose values do
+// not go into a log, in lower case and without hyphens and underscores: so
+// X-Access-Token and db_password are found, too. Source: AWS redacts
+// "authorization headers, API key values, and similar sensitive request
 // parameters"; which ones are similar is ours.
-var secrets = map[string]bool{
-	"authorization": true, "proxyauthorization": true, "xamzsecuritytoken": true, "xamzsignature": true,
-	"xapikey": true, "apikey": true, "accesskey": true, "accesstoken": true, "idtoken": true, "refreshtoken": true, "token": true,
-	"xauthtoken": true, "xaccesstoken": true, "xcsrftoken": true, "xxsrftoken": true,
-	"secret": true, "clientsecret": true, "password": true, "passwd": true, "sig": true, "signature": true,
-	"cookie": true, "setcookie": true,
+var secrets = []string{
+	"authorization", "token", "secret", "password", "passwd", "passphrase", "apikey", "accesskey", "secretkey", "privatekey",
+	"signature", "credential", "credentials", "cookie", "jwt",
 }
 
-// longestSecret bounds what is looked up.
+// longestSecret bounds what is looked at of a name: its end.
 const longestSecret = 64
 
 func isSecret(name string) bool {
-	if len(name) > longestSecret {
-		return false
-	}
-	var plain [longestSecret]byte
-	n := 0
+	name = name[max(0, len(name)-longestSecret):]
+	var letters [longestSecret]byte
+	plain := letters[:0]
 	for i := range len(name) {
 		switch c := name[i]; {
 		case c >= 'A' && c <= 'Z':
-			plain[n] = c | 0x20
-			n++
+			plain = append(plain, c|0x20)
 		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
-			plain[n] = c
-			n++
+			plain = append(plain, c)
 		}
 	}
-	return secrets[string(plain[:n])]
+	for _, end := range secrets {
+		if len(plain) >= len(end) && string(plain[len(plain)-len(end):]) == end {
+			return true
+		}
+	}
+	return string(plain) == "sig" // of Azure's shared access signatures
 }
 
 const (
