@@ -120,11 +120,12 @@ func Finding(f *posture.Finding, m Meta) types.AwsSecurityFinding {
 			Severity: &types.FindingProviderSeverity{Label: rated, Original: aws.String(string(rated))},
 			Types:    []string{findingType},
 		},
-		Workflow:      &types.Workflow{Status: types.WorkflowStatus(m.Workflow)},
-		WorkflowState: types.WorkflowStateNew, // deprecated: AWS sends nothing else with a control's finding
-		RecordState:   types.RecordStateActive,
-		Note:          m.Note,
+		Workflow:    &types.Workflow{Status: types.WorkflowStatus(m.Workflow)},
+		RecordState: types.RecordStateActive,
+		Note:        m.Note,
 	}
+	//lint:ignore SA1019 AWS still sends it, and nothing else than NEW with a control's finding
+	doc.WorkflowState = types.WorkflowStateNew
 	if doc.Title == nil {
 		doc.Title = aws.String(f.Control)
 	}

@@ -181,9 +181,6 @@ func certificate(c *acm.CertificateDetail) *types.AwsCertificateManagerCertifica
 			DomainName: v.DomainName, ValidationDomain: v.ValidationDomain, ValidationEmails: v.ValidationEmails,
 			ValidationMethod: named(v.ValidationMethod), ValidationStatus: named(v.ValidationStatus)})
 	}
-	if o := c.Options; o != nil {
-		d.Options = &types.AwsCertificateManagerCertificateOptions{CertificateTransparencyLoggingPreference: named(o.CertificateTransparencyLoggingPreference)}
-	}
 	return d
 }
 

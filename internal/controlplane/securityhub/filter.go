@@ -50,9 +50,10 @@ var (
 		"Type":              func(f *finding) []string { return f.Types },
 		"RecordState":       func(f *finding) []string { return []string{string(f.RecordState)} },
 		"VerificationState": func(f *finding) []string { return present(string(f.VerificationState)) },
-		"WorkflowState":     func(f *finding) []string { return present(string(f.WorkflowState)) },
-		"WorkflowStatus":    func(f *finding) []string { return []string{string(f.Workflow.Status)} },
-		"SeverityLabel":     func(f *finding) []string { return present(string(f.Severity.Label)) },
+		//lint:ignore SA1019 AWS still filters by it
+		"WorkflowState":  func(f *finding) []string { return present(string(f.WorkflowState)) },
+		"WorkflowStatus": func(f *finding) []string { return []string{string(f.Workflow.Status)} },
+		"SeverityLabel":  func(f *finding) []string { return present(string(f.Severity.Label)) },
 
 		"ComplianceStatus":            func(f *finding) []string { return []string{string(f.Compliance.Status)} },
 		"ComplianceSecurityControlId": one(func(f *finding) *string { return f.Compliance.SecurityControlId }),
