@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/internal/doctor"
 	"github.com/sallyport/sallyport/internal/evidence"
 	"github.com/sallyport/sallyport/internal/posture"
+	"github.com/sallyport/sallyport/internal/resource"
 	"github.com/sallyport/sallyport/internal/snapshot"
 )
 
@@ -82,28 +84,46 @@ func doorsOf(s *doctor.Stage, at time.Time) posture.Evidence {
 type prober struct {
 	g       *Gateway
 	mu      sync.Mutex
-	pending map[subject]bool
+	pending map[subject]int         // to how often its configuration was not in force yet
+	later   map[subject]*time.Timer // asked again when it fires
 	wake    chan struct{}
 	// own are our ends of connections that are not a client's: what they do
 	// goes to no log and no count.
-	own sync.Map // address and port
+	own sync.Map // ownEnd to when it was opened, a time.Time
 }
 
 // subject names a finding; what it says is looked up when it is probed.
 type subject struct{ control, resource string }
 
+// ownEnd is our end of a probe. Its port alone is no name: somebody else may
+// call another listener from the same one.
+type ownEnd struct{ listener, address string }
+
+const (
+	// The pause before a configuration that is not in force yet is looked at again.
+	probeAgain, probeAgainMost = 100 * time.Millisecond, 30 * time.Second
+	// ownTime is how long after its begin a probe's connection may be recorded:
+	// longer than any handshake may take.
+	ownTime = time.Minute
+)
+
 func newProber(g *Gateway) *prober {
-	return &prober{g: g, pending: map[subject]bool{}, wake: make(chan struct{}, 1)}
+	return &prober{g: g, pending: map[subject]int{}, later: map[subject]*time.Timer{}, wake: make(chan struct{}, 1)}
 }
 
 // add notes findings that the wire can confirm.
 func (p *prober) add(findings []posture.Finding) {
-	p.mu.Lock()
 	for _, f := range findings {
 		if f.Expect != nil && f.Expect.Host != "" {
-			p.pending[subject{f.Control, f.Resource.ID}] = true
+			p.put(subject{f.Control, f.Resource.ID}, 0)
 		}
 	}
+}
+
+func (p *prober) put(s subject, tries int) {
+	p.mu.Lock()
+	p.pending[s] = tries
+	p.forget(s)
 	p.mu.Unlock()
 	select {
 	case p.wake <- struct{}{}:
@@ -111,26 +131,53 @@ func (p *prober) add(findings []posture.Finding) {
 	}
 }
 
-// next takes one subject.
-func (p *prober) next() (s subject, ok bool) {
+// forget ends the wait of a subject. The caller holds mu.
+func (p *prober) forget(s subject) {
+	if t := p.later[s]; t != nil {
+		t.Stop()
+		delete(p.later, s)
+	}
+}
+
+// postpone puts a subject back after a pause that grows.
+func (p *prober) postpone(s subject, tries int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for s := range p.pending {
-		delete(p.pending, s)
-		return s, true
+	if _, waits := p.pending[s]; waits {
+		return
 	}
-	return s, false
+	p.forget(s)
+	p.later[s] = time.AfterFunc(min(probeAgain<<min(tries, 20), probeAgainMost), func() { p.put(s, tries+1) })
+}
+
+// next takes one subject.
+func (p *prober) next() (s subject, tries int, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for s, tries := range p.pending {
+		delete(p.pending, s)
+		return s, tries, true
+	}
+	return s, 0, false
 }
 
 func (p *prober) waits(s subject) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.pending[s]
+	_, waits := p.pending[s]
+	return waits
 }
 
 func (p *prober) run(ctx context.Context) {
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for s := range p.later {
+			p.forget(s)
+		}
+	}()
 	for {
-		s, ok := p.next()
+		s, tries, ok := p.next()
 		if !ok {
 			select {
 			case <-ctx.Done():
@@ -140,40 +187,36 @@ func (p *prober) run(ctx context.Context) {
 			continue
 		}
 		begun := time.Now()
-		again := p.probe(ctx, s)
-		pause := 4 * time.Since(begun)
-		if again {
-			pause = max(pause, 100*time.Millisecond)
+		if p.probe(ctx, s) {
+			p.postpone(s, tries)
 		}
-		rest := time.NewTimer(pause)
+		p.sweep()
+		rest := time.NewTimer(4 * time.Since(begun))
 		select {
 		case <-ctx.Done():
 			rest.Stop()
 			return
 		case <-rest.C:
 		}
-		if again {
-			p.mu.Lock()
-			p.pending[s] = true
-			p.mu.Unlock()
-		}
 	}
 }
 
 // probe asks about one finding as it stands. again says that its configuration
-// is not in force yet, so that the answer would be about another one.
+// is not in force yet, so that the answer would be about another one. One that
+// does not compile never will be: what is served in its place is the answer.
 func (p *prober) probe(ctx context.Context, s subject) (again bool) {
 	g := p.g
 	f, ok := g.auditor.Finding(s.control, s.resource)
-	if !ok || f.Expect == nil {
+	if !ok || f.Expect == nil || f.Expect.Host == "" {
 		return false
 	}
-	w := f.Expect
-	name := g.compiler.Current().Lookup(w.Host)
-	if name == nil || w.Policy != "" && name.Policy.Name != w.Policy {
+	w, current := f.Expect, g.compiler.Current()
+	name := current.Lookup(w.Host)
+	if (name == nil || w.Policy != "" && name.Policy.Name != w.Policy) && !isFaulty(current, &f) {
 		return true
 	}
-	target := g.listenerOf(name, w.Edge)
+	listener := listenerOf(name, w.Edge)
+	target := g.runtime.Listeners[listener]
 	if target == "" {
 		return false
 	}
@@ -181,7 +224,7 @@ func (p *prober) probe(ctx context.Context, s subject) (again bool) {
 	e := evidence.Probe(ctx, w, target, func(ctx context.Context) (net.Conn, error) {
 		c, err := dialer.DialContext(ctx, "tcp", target)
 		if err == nil {
-			p.own.Store(c.LocalAddr().String(), struct{}{})
+			p.own.Store(ownEnd{listener, c.LocalAddr().String()}, time.Now())
 		}
 		return c, err
 	})
@@ -191,22 +234,64 @@ func (p *prober) probe(ctx context.Context, s subject) (again bool) {
 	return false
 }
 
-// isOwn reports whether a connection is a probe's, once.
-func (p *prober) isOwn(peer string) bool {
-	_, ok := p.own.LoadAndDelete(peer)
-	return ok
+// isFaulty reports whether the document behind a finding is set aside.
+func isFaulty(current *snapshot.Snapshot, f *posture.Finding) bool {
+	var key string
+	switch f.Resource.Type {
+	case posture.TypeDomainName:
+		key = resource.DomainNameKey(strings.ToLower(f.Expect.Host))
+	case posture.TypeSearchDomain:
+		_, name, _ := strings.Cut(f.Resource.ID, ":domain/")
+		key = resource.SearchDomainKey(name)
+	}
+	return slices.ContainsFunc(current.Faults(), func(fault snapshot.Fault) bool { return fault.Key == key })
 }
 
-// listenerOf is the address of the listener that serves a name.
-func (g *Gateway) listenerOf(name *snapshot.Name, edge bool) string {
-	typ := "REGIONAL"
+// isOwn reports whether a connection is a probe's, once.
+func (p *prober) isOwn(listener, peer string) bool {
+	since, ok := p.own.LoadAndDelete(ownEnd{listener, peer})
+	return ok && time.Since(since.(time.Time)) < ownTime
+}
+
+// sweep forgets connections that were never recorded: their ports may be
+// anybody's by now.
+func (p *prober) sweep() {
+	p.own.Range(func(end, since any) bool {
+		if time.Since(since.(time.Time)) >= ownTime {
+			p.own.Delete(end)
+		}
+		return true
+	})
+}
+
+// runAuditor follows the store until ctx ends, whatever becomes of the watch.
+func (g *Gateway) runAuditor(ctx context.Context) {
+	for {
+		err := g.auditor.Run(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		g.log.Error("changes are not judged for a moment; requests are served", "err", err)
+		rest := time.NewTimer(time.Second)
+		select {
+		case <-ctx.Done():
+			rest.Stop()
+			return
+		case <-rest.C:
+		}
+	}
+}
+
+// listenerOf is the type of the listener that serves a name; nil: one that is
+// not known.
+func listenerOf(name *snapshot.Name, edge bool) string {
 	switch {
 	case edge:
-		typ = "EDGE"
-	case name.Endpoints&snapshot.Private != 0:
-		typ = "PRIVATE"
+		return "EDGE"
+	case name != nil && name.Endpoints&snapshot.Private != 0:
+		return "PRIVATE"
 	}
-	return g.runtime.Listeners[typ]
+	return "REGIONAL"
 }
 
 // openAuditor judges what the store holds.

@@ -270,7 +270,7 @@ func (g *Gateway) apply(old, new *snapshot.Snapshot) {
 
 // record writes one record of the connection log and counts it.
 func (g *Gateway) record(c telemetry.Connection) {
-	if g.prober.isOwn(c.Peer) {
+	if g.prober.isOwn(c.Listener, c.Peer) {
 		return
 	}
 	g.groups.Connections(c)
@@ -333,11 +333,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	})
 	parts.Go(func() { g.renewDaily(ctx) })
 	parts.Go(func() { g.watchExpiry(ctx) })
-	parts.Go(func() {
-		if err := g.auditor.Run(ctx); err != nil {
-			g.log.Error("this gateway is not judged any more; requests are served", "err", err)
-		}
-	})
+	parts.Go(func() { g.runAuditor(ctx) })
 	parts.Go(func() { g.prober.run(ctx) })
 	if err := g.becomeReady(ctx); err != nil && ctx.Err() == nil {
 		stop(err)
