@@ -173,7 +173,7 @@ func Finding(f *posture.Finding, m Meta) types.AwsSecurityFinding {
 		fields.set("ArchivalReasons:0/ReasonCode", m.Archived)
 	}
 	doc.Resources = []types.Resource{{
-		Id: text(f.Resource.ID, 2048), Type: aws.String(resourceType(f.Resource.Type)), Partition: types.Partition(partition(region)), Region: &region,
+		Id: text(f.Resource.ID, 2048), Type: aws.String(resourceType(f.Resource.Type)), Partition: types.Partition(Partition(region)), Region: &region,
 		Tags: f.Resource.Tags, Details: details(f, m.Resource),
 	}}
 	m.Said.apply(&doc)
@@ -213,15 +213,15 @@ func Enabled(standard string) bool { return standard != posture.ControlTower }
 
 // ID is the ARN of a control's finding.
 func ID(control, uuid, account, region string) string {
-	return "arn:" + partition(region) + ":securityhub:" + region + ":" + account + ":security-control/" + control + "/finding/" + uuid
+	return "arn:" + Partition(region) + ":securityhub:" + region + ":" + account + ":security-control/" + control + "/finding/" + uuid
 }
 
 // ProductARN is Security Hub's, or that of the account's own product.
 func ProductARN(account, region string, own bool) string {
 	if own {
-		return "arn:" + partition(region) + ":securityhub:" + region + ":" + account + ":product/" + account + "/default"
+		return "arn:" + Partition(region) + ":securityhub:" + region + ":" + account + ":product/" + account + "/default"
 	}
-	return "arn:" + partition(region) + ":securityhub:" + region + "::product/aws/securityhub"
+	return "arn:" + Partition(region) + ":securityhub:" + region + "::product/aws/securityhub"
 }
 
 // RuleName is the name that Security Hub gives its own copy of a Config rule:
@@ -231,7 +231,8 @@ func RuleName(rule, account, region string) string {
 	return "securityhub-" + rule + "-" + hex.EncodeToString(sum[:4])
 }
 
-func partition(region string) string {
+// Partition is the one that a region belongs to, as ARNs begin with it.
+func Partition(region string) string {
 	switch {
 	case strings.HasPrefix(region, "cn-"):
 		return "aws-cn"

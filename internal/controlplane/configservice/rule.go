@@ -56,7 +56,7 @@ func (s *service) ruleID(c *posture.Control) string {
 }
 
 func (s *service) ruleARN(c *posture.Control) string {
-	return "arn:aws:config:" + s.Options().Region + ":" + s.Options().Account + ":config-rule/" + s.ruleID(c)
+	return "arn:" + asff.Partition(s.Options().Region) + ":config:" + s.Options().Region + ":" + s.Options().Account + ":config-rule/" + s.ruleID(c)
 }
 
 // inputs are a rule's parameters as a JSON text: what is set, else the

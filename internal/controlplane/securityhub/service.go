@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/securityhub"
 	"github.com/aws/aws-sdk-go-v2/service/securityhub/types"
 
+	"github.com/sallyport/sallyport/internal/asff"
 	"github.com/sallyport/sallyport/internal/auditor"
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/resource"
@@ -55,7 +56,7 @@ func Register(server *controlplane.Server, audit *auditor.Auditor) {
 
 // arn is the ARN of something of the hub.
 func (s *service) arn(rest string) string {
-	return "arn:aws:securityhub:" + s.Options().Region + ":" + s.Options().Account + ":" + rest
+	return "arn:" + asff.Partition(s.Options().Region) + ":securityhub:" + s.Options().Region + ":" + s.Options().Account + ":" + rest
 }
 
 func (s *service) describeHub(_ context.Context, _ *controlplane.Call, in *securityhub.DescribeHubInput) (*securityhub.DescribeHubOutput, error) {

@@ -39,7 +39,7 @@ func subscription(path string) string {
 
 // standardARN is the ARN of a standard, which belongs to no account.
 func (s *service) standardARN(path string) string {
-	return "arn:aws:securityhub:" + s.Options().Region + "::" + path
+	return "arn:" + asff.Partition(s.Options().Region) + ":securityhub:" + s.Options().Region + "::" + path
 }
 
 // standardOf finds a standard by its ARN.
