@@ -103,6 +103,9 @@ func (r *reader) template(file string, root *node) {
 		}
 	}
 	s.assemble()
+	if s.lost != "" {
+		r.problem(file, 0, "%s: what is not known of them is unknown", tooMany)
+	}
 	if e.spent {
 		r.problem(file, 0, "the template stands for too much: what was not resolved within %d steps is unknown", maxSteps)
 	}

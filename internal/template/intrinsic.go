@@ -10,7 +10,7 @@ import (
 
 // maxSteps bounds the work on one template: aliases and Fn::Sub make little
 // text stand for much.
-const maxSteps = 2_000_000
+const maxSteps = 500_000
 
 // An evaluator resolves the intrinsic functions of one template.
 //

@@ -24,6 +24,7 @@ import (
 const (
 	maxPlanValues = 8_000_000
 	maxPlanDepth  = 96
+	maxPlanWork   = 16 * maxFile // real plans are some ten levels deep on average
 )
 
 // looksLikePlan tells what `terraform show -json` writes from other JSON.
@@ -36,7 +37,9 @@ func looksLikePlan(data []byte) bool {
 // bounded refuses JSON that would cost more to decode than it can be worth.
 func bounded(data []byte) error {
 	depth, values, quoted := 0, 0, false
+	work := 0 // bytes, each as often as it is deep: the library reads expressions anew at each level
 	for i := 0; i < len(data); i++ {
+		work += depth
 		switch c := data[i]; {
 		case quoted && c == '\\':
 			i++
@@ -53,6 +56,9 @@ func bounded(data []byte) error {
 		case c == ',':
 			values++
 		}
+	}
+	if work > maxPlanWork {
+		return errors.New("it is too deep for its size")
 	}
 	if values > maxPlanValues {
 		return fmt.Errorf("it has more than %d values", maxPlanValues)
@@ -132,6 +138,9 @@ func (r *reader) plan(file string, data []byte, named bool) {
 	}
 	t.identify()
 	t.assemble()
+	if t.lost != "" {
+		r.problem(file, 0, "%s: what is not known of them is unknown", tooMany)
+	}
 	for _, text := range t.notes(named) {
 		r.problem(file, 0, "%s", text)
 	}
@@ -657,16 +666,16 @@ func (t *terraform) region(i *instance) string {
 
 // identify turns the ids of APIs that are made already into references.
 func (t *terraform) identify() {
-	made := map[string]string{}
+	t.made = map[string]string{}
 	for _, d := range t.declared {
 		if id := d.props.get("Id"); (d.typ == typeAPI || d.typ == typeRestAPI) && id.known() && id.text != "" {
-			made[id.text] = d.id
+			t.made[id.text] = d.id
 		}
 	}
 	for _, d := range t.declared {
 		for _, name := range []string{"ApiId", "RestApiId"} {
-			if v := d.props.get(name); v.known() && v.of == "" && made[v.text] != "" {
-				v.of = made[v.text]
+			if v := d.props.get(name); v.known() && v.of == "" && t.made[v.text] != "" {
+				v.of = t.made[v.text]
 				d.props.members[name] = v
 			}
 		}

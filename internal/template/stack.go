@@ -64,8 +64,14 @@ type stack struct {
 	options   *Options
 	declared  []*declared
 	byID      map[string]*declared
-	parents   map[string]any // documents of APIs, by id
-	others    []*stage       // REST stages
+	parents   map[string]any    // documents of APIs, by id
+	made      map[string]string // of plans: APIs that are there already, by the service's id
+	stages    []*stage          // REST stages
+	byAPI     map[string][]*stage
+	byName    map[string]*stage      // by what stands for a stage, "${Stage}"
+	mappings  map[string][]*declared // of domain names, by the domain's id or name; "" of those that cannot be told
+	compared  int                    // stages and domain names that were looked at for what may be theirs
+	lost      string                 // what was not looked at, past the bound
 	resources []*posture.Resource
 	plan      bool // IDs are Terraform's addresses
 }
@@ -121,13 +127,15 @@ func (s *stack) resource(d *declared, typ string, doc any) draft {
 
 // assemble makes the resources of everything that was declared.
 func (s *stack) assemble() {
-	s.parents = map[string]any{}
+	s.parents, s.byAPI, s.byName, s.mappings = map[string]any{}, map[string][]*stage{}, map[string]*stage{}, map[string][]*declared{}
 	for _, d := range s.declared {
 		switch d.typ {
 		case typeRestAPI:
 			s.parents[d.id] = restAPI(d)
 		case typeAPI:
 			s.parents[d.id] = s.api(d)
+		case typeMapping, typePrivateMapping, typeMappingV2:
+			s.mapping(d)
 		}
 	}
 	for _, d := range s.declared {
@@ -170,7 +178,15 @@ func (s *stack) assemble() {
 			s.associate(d)
 		}
 	}
+	if s.lost != "" {
+		for _, st := range s.stages {
+			st.unknown("methodSettings", tooMany)
+			st.unknown("webAclArn", tooMany)
+		}
+	}
 }
+
+const tooMany = "the file has too many resources of which it cannot be told what they belong to"
 
 func restAPI(d *declared) *apigateway.RestApi {
 	api := &apigateway.RestApi{}
@@ -234,7 +250,14 @@ func (s *stack) stage(d *declared, p value) {
 		"CacheDataEncrypted", p.get("CacheDataEncrypted"), "MetricsEnabled", p.get("MetricsEnabled")); d.typ == typeDeployment && len(every.keys) > 0 {
 		setMethod(r, doc, word("*/*"), every)
 	}
-	s.others = append(s.others, &stage{declared: d, api: p.get("RestApiId"), name: p.get("StageName"), draft: r, doc: doc})
+	st := &stage{declared: d, api: p.get("RestApiId"), name: p.get("StageName"), draft: r, doc: doc}
+	s.stages = append(s.stages, st)
+	key := s.apiKey(st.api)
+	s.byAPI[key] = append(s.byAPI[key], st)
+	s.byName["${"+d.id+"}"] = st
+	for _, alias := range d.aliases {
+		s.byName[alias] = st
+	}
 }
 
 // keyOf is the service's name for a method: */*, or the path with its slashes
@@ -292,8 +315,9 @@ func setMethod(r draft, doc *apigateway.Stage, key, m value) {
 // methodSettings adds one of Terraform's aws_api_gateway_method_settings to the
 // stage it is of, or to every stage that it may be of what it may be.
 func (s *stack) methodSettings(d *declared) {
-	for _, st := range s.others {
-		switch s.isOf(st, d.props.get("RestApiId"), d.props.get("StageName")) {
+	api, name := d.props.get("RestApiId"), d.props.get("StageName")
+	for _, st := range s.candidates(api, name) {
+		switch s.isOf(st, api, name) {
 		case yes:
 			setting := d.props.get("Setting")
 			if setting.kind == absent {
@@ -308,27 +332,36 @@ func (s *stack) methodSettings(d *declared) {
 
 var stageARN = regexp.MustCompile(`:apigateway:(?:\$\{[^}]*\}|[^:/]*)::/restapis/([^/]+)/stages/([^/]+)$`)
 
+// otherARN is an ARN, however much of it is known, of another service.
+var otherARN = regexp.MustCompile(`^arn:(?:\$\{AWS::Partition\}|[a-z-]+):(?:elasticloadbalancing|appsync|cognito-idp|apprunner|ec2|amplify):`)
+
 // associate puts a web ACL before the stage that it is associated with.
 func (s *stack) associate(d *declared) {
 	target := d.props.get("ResourceArn")
 	of := func(*stage) answer { return maybe }
+	var candidates []*stage
 	switch parts := stageARN.FindStringSubmatch(target.text); {
 	case target.kind == absent:
 		return
 	case target.of != "":
-		of = func(st *stage) answer {
-			return answerOf(st.id == target.of || slices.Contains(st.aliases, target.text))
+		if st := s.named(target); st != nil {
+			candidates = []*stage{st}
 		}
+		of = func(*stage) answer { return yes }
 	case parts != nil:
-		of = func(st *stage) answer { return s.isOf(st, s.part(parts[1]), s.part(parts[2])) }
-	case target.known(), target.opaque && !strings.Contains(target.text, "/stages/") && strings.HasPrefix(target.text, "arn:") && strings.Contains(target.text, ":") && !strings.Contains(target.text, ":apigateway:") && !strings.Contains(target.text, nameless):
+		api, name := s.part(parts[1]), s.part(parts[2])
+		candidates = s.candidates(api, name)
+		of = func(st *stage) answer { return s.isOf(st, api, name) }
+	case target.known(), otherARN.MatchString(target.text):
 		return // of something else
+	default:
+		candidates = s.all()
 	}
 	acl := d.props.get("WebACLArn")
 	if acl.kind == absent {
 		acl = d.props.get("WebACLId")
 	}
-	for _, st := range s.others {
+	for _, st := range candidates {
 		switch a := of(st); {
 		case a == no:
 		case a == maybe:
@@ -359,7 +392,62 @@ func (s *stack) part(text string) value {
 		}
 		return value{kind: scalar, opaque: true, text: text, of: resource, attribute: attribute}
 	}
-	return value{kind: scalar, text: text, opaque: strings.Contains(text, "${")}
+	return value{kind: scalar, text: text, opaque: strings.Contains(text, "${"), of: s.made[text]}
+}
+
+// maxCompared bounds the work of finding out what belongs to what, where
+// references leave that open.
+const maxCompared = 2_000_000
+
+// apiKey is alike for references to one API; "" where it cannot be told which.
+func (s *stack) apiKey(id value) string {
+	switch {
+	case s.parent(id) != nil:
+		return "${" + id.of + "}"
+	case id.known():
+		return id.text
+	}
+	return ""
+}
+
+// named is the stage that a reference names.
+func (s *stack) named(name value) *stage {
+	if name.of == "" {
+		return nil
+	}
+	if st := s.byName["${"+name.of+"}"]; st != nil {
+		return st
+	}
+	return s.byName[name.text]
+}
+
+// all are the stages, if they may still be looked at.
+func (s *stack) all() []*stage {
+	if s.compared += len(s.stages); s.compared > maxCompared {
+		s.lost = "methodSettings and web ACLs"
+		return nil
+	}
+	return s.stages
+}
+
+// candidates are the stages that an API and a stage's name may mean.
+func (s *stack) candidates(api, name value) []*stage {
+	if st := s.named(name); st != nil {
+		return []*stage{st}
+	}
+	key := s.apiKey(api)
+	if key == "" || !s.plan && !strings.HasPrefix(key, "$") {
+		return s.all() // a template may name by its id what it makes
+	}
+	some := s.byAPI[key]
+	if vague := s.byAPI[""]; len(vague) > 0 {
+		some = slices.Concat(some, vague)
+	}
+	if s.compared += len(some); s.compared > maxCompared {
+		s.lost = "methodSettings and web ACLs"
+		return nil
+	}
+	return some
 }
 
 // isOf reports whether an API and the name of a stage mean st.
@@ -377,14 +465,10 @@ func (s *stack) isOf(st *stage, api, name value) answer {
 	sameName := same(name, st.name)
 	if sameName != yes {
 		switch {
-		case name.of == st.id || slices.Contains(st.aliases, name.text):
+		case s.named(name) == st:
 			return yes // whatever API is named, the stage is
-		case name.of != "":
-			for _, other := range s.others {
-				if name.of == other.id || slices.Contains(other.aliases, name.text) {
-					return no
-				}
-			}
+		case s.named(name) != nil:
+			return no
 		}
 	}
 	return sameAPI.and(sameName)
@@ -506,31 +590,53 @@ func (s *stack) host(r draft, path string, v value) *string {
 	return nil
 }
 
+// mapped are the domain name and the API of a mapping.
+func mapped(m *declared) (name, api value) {
+	if name = m.props.get("DomainName"); name.kind == absent {
+		name = m.props.get("DomainNameArn")
+	}
+	if m.typ == typeMappingV2 {
+		return name, m.props.get("ApiId")
+	}
+	return name, m.props.get("RestApiId")
+}
+
+// mapping files a mapping under its domain name.
+func (s *stack) mapping(m *declared) {
+	key := ""
+	switch name, _ := mapped(m); {
+	case name.of != "" && s.byID[name.of] != nil:
+		key = "${" + name.of + "}"
+	case name.known():
+		key = name.text
+	}
+	s.mappings[key] = append(s.mappings[key], m)
+}
+
 // relate finds the APIs that are mapped to a domain name. Whether others are,
 // in other stacks, no template can tell.
 func (s *stack) relate(r draft, d *declared) {
-	for _, m := range s.declared {
-		var api value
-		switch m.typ {
-		case typeMapping, typePrivateMapping:
-			api = m.props.get("RestApiId")
-		case typeMappingV2:
-			api = m.props.get("ApiId")
-		default:
-			continue
-		}
-		name := m.props.get("DomainName")
-		if name.kind == absent {
-			name = m.props.get("DomainNameArn")
-		}
+	if s.compared > maxCompared {
+		r.unknown("mappings", tooMany)
+		return
+	}
+	of := slices.Concat(s.mappings["${"+d.id+"}"], s.mappings[""])
+	if name := d.props.get("DomainName"); name.known() {
+		of = slices.Concat(of, s.mappings[name.text])
+	}
+	for _, alias := range d.aliases {
+		of = slices.Concat(of, s.mappings[alias])
+	}
+	if s.compared += len(of); s.compared > maxCompared {
+		s.lost = "mappings"
+		r.unknown("mappings", tooMany)
+		return
+	}
+	for _, m := range of {
+		name, api := mapped(m)
 		var of answer
-		switch {
-		case name.of == d.id || slices.Contains(d.aliases, name.text):
+		if of = same(name, d.props.get("DomainName")); name.of == d.id || slices.Contains(d.aliases, name.text) {
 			of = yes
-		case name.of != "" && s.byID[name.of] != nil:
-			of = no
-		default:
-			of = same(name, d.props.get("DomainName"))
 		}
 		parent := s.parent(api)
 		switch {
