@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -277,7 +278,7 @@ func (o *auditOrder) judge(cmd *cobra.Command, args []string) (*posture.Report, 
 	}
 	r.Problems = found.Problems
 	remedy.Attach(r, found.Resources, remedy.Context{Endpoint: os.Getenv("AWS_ENDPOINT_URL"), Values: o.values})
-	if err := o.prove(cmd.Context(), r); err != nil {
+	if err := o.prove(cmd, r); err != nil {
 		return nil, err
 	}
 	if self {
@@ -458,21 +459,34 @@ func (o *auditOrder) keepSevere(r *posture.Report) {
 }
 
 // prove probes the hosts that are named, and no other.
-func (o *auditOrder) prove(ctx context.Context, r *posture.Report) error {
+func (o *auditOrder) prove(cmd *cobra.Command, r *posture.Report) error {
 	targets, err := o.probeTargets()
 	if err != nil {
 		return err
 	}
+	ctx := cmd.Context()
+	asked := map[string]bool{}
 	var dialer net.Dialer
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		if f.Expect == nil {
 			continue
 		}
-		if address, ok := targets[strings.ToLower(f.Expect.Host)]; ok {
-			f.Witness(evidence.Probe(ctx, f.Expect, address, func(ctx context.Context) (net.Conn, error) {
-				return dialer.DialContext(ctx, "tcp", address)
-			}))
+		host := strings.ToLower(f.Expect.Host)
+		address, ok := targets[host]
+		if !ok {
+			continue
+		}
+		asked[host] = true
+		limited, cancel := context.WithTimeout(ctx, probeTime)
+		f.Witness(evidence.Probe(limited, f.Expect, address, func(ctx context.Context) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", address)
+		}))
+		cancel()
+	}
+	for _, host := range slices.Sorted(maps.Keys(targets)) {
+		if !asked[host] {
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: %s was not probed: no finding of an account or a template says what it should show\n", host)
 		}
 	}
 	return ctx.Err()
