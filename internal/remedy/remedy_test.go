@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	acmtypes "github.com/aws/aws-sdk-go-v2/service/acm/types"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	resttypes "github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	searchtypes "github.com/aws/aws-sdk-go-v2/service/opensearch/types"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sallyport/sallyport/internal/controls"
@@ -473,6 +475,63 @@ func TestQuoting(t *testing.T) {
 		at := slices.Index(words, "--stage-name")
 		if at < 0 || words[at+1] != hostile {
 			t.Errorf("%q: %q", hostile, words)
+		}
+	}
+}
+
+// A certificate is its owner's to renew: what to do is said, with the exact
+// command, and nothing is sent.
+func TestCertificatesAreByHand(t *testing.T) {
+	soon := now.Add(48 * time.Hour)
+	for _, c := range []struct {
+		control string
+		doc     acmtypes.CertificateDetail
+		want    []string
+	}{
+		{"ACM.1", acmtypes.CertificateDetail{NotAfter: &soon, Type: acmtypes.CertificateTypeImported, InUseBy: []string{"x"}, SubjectAlternativeNames: []string{"a.example", "b.example"}},
+			[]string{"a.example, b.example", "aws acm import-certificate --region eu-west-1 --certificate-arn arn:aws:acm:eu-west-1:111122223333:certificate/c1 "}},
+		{"ACM.1", acmtypes.CertificateDetail{NotAfter: &soon, Type: acmtypes.CertificateTypeImported},
+			[]string{"Nothing uses the certificate: aws acm delete-certificate --region eu-west-1 ", "its names"}},
+		{"ACM.1", acmtypes.CertificateDetail{NotAfter: &soon, Type: acmtypes.CertificateTypeAmazonIssued, InUseBy: []string{"x"},
+			DomainValidationOptions: []acmtypes.DomainValidation{{DomainName: aws.String("a.example"), ResourceRecord: &acmtypes.ResourceRecord{Name: aws.String("_x.a.example."), Type: "CNAME", Value: aws.String("_y.acm.")}}}},
+			[]string{"The zone of a.example must have: _x.a.example. CNAME _y.acm."}},
+		{"ACM.2", acmtypes.CertificateDetail{KeyAlgorithm: acmtypes.KeyAlgorithmRsa1024, InUseBy: []string{"arn:x"}, DomainName: aws.String("a.example")},
+			[]string{"move to its ARN what uses the old one: arn:x", "aws acm delete-certificate"}},
+	} {
+		r := &posture.Resource{Type: posture.TypeCertificate, ID: "arn:aws:acm:eu-west-1:111122223333:certificate/c1", Region: "eu-west-1", Source: posture.Account, Doc: &c.doc}
+		f := judged(t, c.control, r, posture.Options{})
+		if f.Status != posture.Failed {
+			t.Fatalf("%s: %s", f.Status, f.Reason)
+		}
+		said := ""
+		for _, s := range Steps(f, r, Context{}) {
+			if s.Form != posture.ByHand {
+				t.Errorf("%s: a step in %s", c.control, s.Form)
+			}
+			said += s.Text + "\n"
+		}
+		for _, want := range c.want {
+			if !strings.Contains(said, want) {
+				t.Errorf("%s: no %q in %s", c.control, want, said)
+			}
+		}
+	}
+}
+
+// A search domain's policy is never replaced by a weaker one.
+func TestSearchPolicies(t *testing.T) {
+	for from, want := range map[searchtypes.TLSSecurityPolicy]bool{
+		"Policy-Min-TLS-1-0-2019-07": true, "Policy-Min-TLS-1-2-2019-07": true, "": true,
+		"Policy-Min-TLS-1-2-PFS-2023-10": true, "Policy-Min-TLS-1-2-RFC9151-FIPS-2024-08": false, "Policy-Of-Tomorrow": false,
+	} {
+		r := &posture.Resource{Type: posture.TypeSearchDomain, ID: "arn:aws:es:eu-west-1:111122223333:domain/logs", Region: "eu-west-1", Source: posture.Account,
+			Doc: &searchtypes.DomainStatus{DomainName: aws.String("logs"), DomainEndpointOptions: &searchtypes.DomainEndpointOptions{TLSSecurityPolicy: from, EnforceHTTPS: aws.Bool(false)}}}
+		steps := Steps(judged(t, "Opensearch.8", r, posture.Options{}), r, Context{})
+		if got := len(steps) > 0 && steps[0].Form == posture.AWSCLI; got != want {
+			t.Errorf("%s: %+v", from, steps)
+		}
+		if want && steps[0].Text != `aws opensearch update-domain-config --region eu-west-1 --domain-name logs --domain-endpoint-options '{"EnforceHTTPS":true,"TLSSecurityPolicy":"Policy-Min-TLS-1-2-PFS-2023-10"}'` {
+			t.Errorf("%s", steps[0].Text)
 		}
 	}
 }
