@@ -657,3 +657,28 @@ func TestManyResources(t *testing.T) {
 		}
 	}
 }
+
+// The example of the documentation gets the verdicts that stand below it.
+func TestDocumentedExample(t *testing.T) {
+	page, err := os.ReadFile("../../docs/audit-templates.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	example, table, _ := strings.Cut(rest, "```\n")
+	found := read(t, Options{}, map[string]string{"t.yaml": example})
+	wantProblems(t, found)
+	documented := 0
+	for _, v := range verdicts(t, found) {
+		control, status, _ := strings.Cut(v, " t.yaml#Stage ")
+		if _, row, ok := strings.Cut(table, "| "+control+" | "); ok {
+			documented++
+			if !strings.HasPrefix(row, status) {
+				t.Errorf("%s is %s, the page says %.9s", control, status, row)
+			}
+		}
+	}
+	if documented != 4 {
+		t.Errorf("%d of 4 verdicts of the page", documented)
+	}
+}
