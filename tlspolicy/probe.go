@@ -29,6 +29,11 @@ type Observation struct {
 	// Unanswered counts the questions that met neither an answer nor a
 	// refusal: what they asked for is unknown, and not among the accepted.
 	Unanswered int
+
+	unknown map[uint16]bool // versions of which a question was not answered; for 0, a group was
+	good    []byte          // a ClientHello that was answered
+	silent  error           // of the first question, when it met silence
+	spoke   bool            // TLS, be it to refuse
 }
 
 // A Step is one ClientHello and what the server made of it.
@@ -58,15 +63,23 @@ var probeGroups = []tls.CurveID{
 // of which there are about as many as suites that the server has, 300 at most,
 // one at a time. No handshake is completed and nothing else is sent.
 //
+// A server that hangs up without a word may refuse, or may have had enough of
+// us: once it has answered something it is asked that again, and the silence
+// counts as a refusal only if it still answers.
+//
 // It fails with the first question's error when that met no TLS server.
 func Probe(ctx context.Context, serverName string, dial func(context.Context) (net.Conn, error)) (*Observation, error) {
 	o := &Observation{ServerName: serverName, At: time.Now(), Suites: map[uint16][]uint16{}}
 	for _, version := range allVersions {
 		left := probeSuites(version)
 		for len(left) > 0 {
+			before := o.Unanswered
 			a, ok, err := o.ask(ctx, dial, rawhello.Hello{Version: version, Suites: left, Groups: usualGroups, Shares: usualShares(version)})
 			if err != nil {
 				return nil, err
+			}
+			if o.Unanswered > before {
+				o.doubt(version)
 			}
 			i := slices.Index(left, a.Suite)
 			if !ok || a.Version != version || i < 0 {
@@ -79,6 +92,9 @@ func Probe(ctx context.Context, serverName string, dial func(context.Context) (n
 			o.Versions = append(o.Versions, version)
 		}
 	}
+	if o.silent != nil && !o.spoke {
+		return nil, o.silent
+	}
 	for _, group := range probeGroups {
 		version, ids := uint16(tls.VersionTLS13), o.Suites[tls.VersionTLS13]
 		if len(ids) == 0 { // an older version names its group only with ECDHE
@@ -89,9 +105,13 @@ func Probe(ctx context.Context, serverName string, dial func(context.Context) (n
 			continue
 		}
 		// Without a key share: a server that takes the group asks for one.
+		before := o.Unanswered
 		a, ok, err := o.ask(ctx, dial, rawhello.Hello{Version: version, Suites: ids, Groups: []tls.CurveID{group}})
 		if err != nil {
 			return nil, err
+		}
+		if o.Unanswered > before {
+			o.doubt(0)
 		}
 		if ok && a.Version == version && a.Group == group {
 			o.Groups = append(o.Groups, group)
@@ -142,17 +162,27 @@ func (o *Observation) ask(ctx context.Context, dial func(context.Context) (net.C
 	h.ServerName, h.Random = o.ServerName, make([]byte, 32)
 	rand.Read(h.Random)
 	step := Step{Version: h.Version, Suites: slices.Clone(h.Suites), Groups: h.Groups}
-	a, err = exchange(ctx, dial, rawhello.Build(h))
+	hello := rawhello.Build(h)
+	a, err = exchange(ctx, dial, hello)
 	var refused rawhello.Refused
 	switch {
 	case err == nil:
-		ok, step.Answer = true, describe(a)
+		ok, step.Answer, o.spoke = true, describe(a), true
+		if o.good == nil {
+			o.good = hello
+		}
 	case ctx.Err() != nil:
 		return a, false, ctx.Err()
 	case errors.As(err, &refused):
+		o.spoke = true
 		step.Refused, step.Answer = true, fmt.Sprintf("refused: %s (%d)", AlertName(refused.Alert), refused.Alert)
-	case !first && hungUp(err): // some servers refuse without a word
+	case hungUp(err) && o.stillAnswers(ctx, dial): // some servers refuse without a word
 		step.Refused, step.Answer = true, "refused: connection closed"
+		if first {
+			o.silent = err
+		}
+	case ctx.Err() != nil:
+		return a, false, ctx.Err()
 	case first:
 		return a, false, err
 	default:
@@ -161,6 +191,25 @@ func (o *Observation) ask(ctx context.Context, dial func(context.Context) (net.C
 	}
 	o.Steps = append(o.Steps, step)
 	return a, ok, nil
+}
+
+// stillAnswers reports whether the server answers what it has answered before;
+// true while that is nothing yet.
+func (o *Observation) stillAnswers(ctx context.Context, dial func(context.Context) (net.Conn, error)) bool {
+	if o.good == nil {
+		return true
+	}
+	_, err := exchange(ctx, dial, o.good)
+	return err == nil
+}
+
+// doubt notes that a question about a version, or with 0 about a group, was
+// not answered.
+func (o *Observation) doubt(version uint16) {
+	if o.unknown == nil {
+		o.unknown = map[uint16]bool{}
+	}
+	o.unknown[version] = true
 }
 
 func hungUp(err error) bool {
@@ -187,7 +236,8 @@ func exchange(ctx context.Context, dial func(context.Context) (net.Conn, error),
 // policy; none means that nothing observed speaks against it. Suites that
 // need a certificate of a kind that no answer showed do not count, nor do the
 // suites of [Missing], nor groups but for the hybrid ones, which alone the
-// policies' names speak of.
+// policies' names speak of. What a question was not answered about is not
+// called refused.
 func (o *Observation) Contradictions(p *Policy) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
@@ -208,6 +258,9 @@ func (o *Observation) Contradictions(p *Policy) []string {
 				add("%s is accepted in %s", SuiteName(id), VersionName(version))
 			}
 		}
+		if o.unknown[version] {
+			continue
+		}
 		if len(got) == 0 {
 			add("%s is refused", VersionName(version))
 			continue
@@ -223,7 +276,7 @@ func (o *Observation) Contradictions(p *Policy) []string {
 		switch hybrids := slices.ContainsFunc(o.Groups, isHybrid); {
 		case hybrids && !p.PostQuantum:
 			add("a hybrid ML-KEM group is accepted")
-		case !hybrids && p.PostQuantum:
+		case !hybrids && p.PostQuantum && !o.unknown[0]:
 			add("no hybrid ML-KEM group is accepted")
 		}
 	}

@@ -37,6 +37,9 @@ func Probe(ctx context.Context, w *posture.Wire, target string, dial func(contex
 		return e
 	}
 	e.Value = "accepts " + list(seen.Versions, tlspolicy.VersionName)
+	if len(seen.Versions) == 0 {
+		e.Value = "nothing was accepted"
+	}
 	if seen.Unanswered > 0 {
 		e.Value += fmt.Sprintf("; %d questions were not answered", seen.Unanswered)
 	}
@@ -46,6 +49,9 @@ func Probe(ctx context.Context, w *posture.Wire, target string, dial func(contex
 // contradictions says in what a server differs from what is expected.
 func contradictions(w *posture.Wire, seen *tlspolicy.Observation) []string {
 	if len(seen.Versions) == 0 {
+		if seen.Unanswered > 0 {
+			return nil
+		}
 		return []string{"every handshake is refused"}
 	}
 	if p, ok := policyOf(w); ok {
