@@ -73,7 +73,10 @@ func Cross(endpoints snapshot.EndpointType, listener string) Crossing {
 //     what a client sent before it was told to move is still served, until the
 //     change is acknowledged (Conn.Moving).
 //  2. The listener must lead to the target, see Cross: else 403.
-//  3. What STRICT demands of the target, see strict. A target that is not
+//  3. A search domain's own policy must tolerate the connection, whatever name
+//     it was opened for: else 421. Behind AWS's endpoints no other name leads
+//     to it, so there is no BASIC to be kind to.
+//  4. What STRICT demands of the target, see strict. A target that is not
 //     STRICT passes, and WouldRefuse says what would have happened.
 //
 // It is pure and safe for concurrent use.
@@ -101,6 +104,11 @@ func Admit(names Names, x *httpwire.Exchange, target *snapshot.Name) Verdict {
 	crossing := Cross(target.Endpoints, c.Listener)
 	if crossing == Unreachable {
 		return forbidden(fmt.Sprintf("%s endpoint reached through a %s listener", target.Endpoints, c.Listener))
+	}
+	if target.Search != nil && target != served {
+		if err := target.Policy.Tolerates(c.Version, c.Suite, c.Group); err != nil {
+			return misdirected("the search domain's policy: " + err.Error())
+		}
 	}
 	v := strict(c, snapshot.NormalizeHost(x.Authority), served, target, crossing)
 	if v.Refused() && target.Mode != snapshot.Strict {

@@ -40,6 +40,7 @@ func TestAdmit(t *testing.T) {
 	const basic, strictly, legacy = snapshot.Basic, snapshot.Strict, snapshot.NoMode
 	const r, e, p = snapshot.Regional, snapshot.Edge, snapshot.Private
 	const zone = ".execute-api.us-east-1.localhost"
+	const plaintext = 1 // no version of TLS
 	// Two leaves: of shop.example.com alone, and of a wildcard.
 	wild := testCA().leaf(ecdsaKey(), "*.example.com")
 	names := newTable(t,
@@ -53,6 +54,8 @@ func TestAdmit(t *testing.T) {
 		name(t, "private-basic.example.com", pfs, basic, p, 1),
 		&snapshot.Name{Host: "api1" + zone, API: "api1", Policy: policy(t, "SecurityPolicy_TLS13_2025_EDGE"), Mode: strictly, Endpoints: e},
 		&snapshot.Name{Host: "api2" + zone, API: "api2", Policy: policy(t, "SecurityPolicy_TLS13_2025_EDGE"), Mode: strictly, Endpoints: e},
+		&snapshot.Name{Host: "search.example.org", Policy: policy(t, tls13), Endpoints: r, Search: &snapshot.Search{Domain: "open"}},
+		&snapshot.Name{Host: "secure.example.org", Policy: policy(t, pfs), Endpoints: r, Search: &snapshot.Search{Domain: "secure", EnforceHTTPS: true}},
 	)
 	own := func(host string) *tls.Certificate { return testCA().leaf(ecdsaKey(), host) }
 	standard := names.fallback.Certificates[0]
@@ -109,6 +112,15 @@ func TestAdmit(t *testing.T) {
 		{name: "edge STRICT, regional listener", listener: "REGIONAL", sni: "edge.example.com", host: "edge.example.com", want: 403},
 		{name: "edge BASIC, unknown SNI", listener: "EDGE", sni: "nobody.example.org", leaf: standard, host: "edge-basic.example.com", would: true},
 
+		{name: "search", listener: "REGIONAL", sni: "search.example.org", host: "search.example.org"},
+		{name: "search, other SNI", listener: "REGIONAL", sni: "basic.example.com", host: "search.example.org", would: true},
+		{name: "search, other SNI, weaker than its policy", listener: "REGIONAL", sni: "basic.example.com", host: "search.example.org", version: tls.VersionTLS12, want: 421},
+		{name: "search, no SNI, weaker than its policy", listener: "REGIONAL", sni: "", host: "search.example.org", version: tls.VersionTLS12, want: 421},
+		{name: "search, older than its policy", listener: "REGIONAL", sni: "search.example.org", host: "search.example.org", version: tls.VersionTLS12, want: 421, close: true},
+		{name: "search, plaintext", listener: "HTTP", host: "search.example.org", version: plaintext},
+		{name: "search that enforces HTTPS, plaintext", listener: "HTTP", host: "secure.example.org", version: plaintext, want: 403},
+		{name: "plaintext, host unknown", listener: "HTTP", host: "nobody.example.org", version: plaintext, want: 403},
+
 		{name: "host unknown", listener: "REGIONAL", sni: "basic.example.com", host: "nobody.example.org", want: 403},
 		{name: "host of nothing", listener: "REGIONAL", sni: "basic.example.com", host: "", want: 403},
 		{name: "older than the policy", listener: "REGIONAL", sni: "strict13.example.com", host: "strict13.example.com", version: tls.VersionTLS12, want: 421, close: true},
@@ -117,7 +129,10 @@ func TestAdmit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &httpwire.Conn{Listener: tt.listener, HTTP2: tt.http2, SNI: tt.sni,
 				Version: tls.VersionTLS13, Suite: tls.TLS_AES_128_GCM_SHA256, Group: tls.CurveP256}
-			if tt.version == tls.VersionTLS12 {
+			switch tt.version {
+			case plaintext:
+				*c = httpwire.Conn{Listener: tt.listener}
+			case tls.VersionTLS12:
 				c.Version, c.Suite = tls.VersionTLS12, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
 			}
 			switch {
