@@ -9,6 +9,7 @@ import (
 	acmtypes "github.com/aws/aws-sdk-go-v2/service/acm/types"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	searchtypes "github.com/aws/aws-sdk-go-v2/service/opensearch/types"
 
 	"github.com/sallyport/sallyport/internal/controlplane"
 	"github.com/sallyport/sallyport/internal/resource"
@@ -31,6 +32,9 @@ func (s *service) createDomainName(ctx context.Context, _ *controlplane.Call, in
 			// Not a ConflictException. Source: AWS, observed.
 			return resource.Errorf(resource.BadRequest, "The domain name you provided already exists.")
 		}
+		if err := unclaimed(c, *made.DomainName); err != nil {
+			return err
+		}
 		if err := s.certificates(c, types.DomainName{}, made); err != nil {
 			return err
 		}
@@ -41,6 +45,22 @@ func (s *service) createDomainName(ctx context.Context, _ *controlplane.Call, in
 		return nil, err
 	}
 	return answer[apigateway.CreateDomainNameOutput](s.showDomain(ctx, made, rev, resource.Transition{}))
+}
+
+// unclaimed checks that a name is not a search domain's custom endpoint: one
+// name leads to one place. Of the two that want it at the same moment one loses,
+// since who sets a custom endpoint reads the domain name's key.
+func unclaimed(c *controlplane.Change, name string) error {
+	if _, err := c.Get(resource.SearchDomainsMarker, nil); err != nil {
+		return err
+	}
+	all, err := controlplane.ListIn[searchtypes.DomainStatus](c, resource.PrefixSearchDomains)
+	for _, d := range all {
+		if host, _ := resource.SearchCustomEndpoint(d); host == name {
+			return resource.Errorf(resource.BadRequest, "The domain name you provided is the custom endpoint of the search domain %s.", aws.ToString(d.DomainName))
+		}
+	}
+	return err
 }
 
 // certificates checks those that after names and before did not, and claims

@@ -6,6 +6,7 @@ package opensearch
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -118,6 +119,9 @@ func (s *service) endpoint(c *controlplane.Change, before, after types.DomainSta
 		return nil
 	}
 	if host != oldHost {
+		if zone := s.zoneOf(host); zone != "" {
+			return resource.Errorf(resource.Validation, "The custom endpoint %s may not be below %s.", host, zone)
+		}
 		if err := c.Claim(resource.SearchDomainsMarker); err != nil {
 			return err
 		}
@@ -154,6 +158,18 @@ func (s *service) endpoint(c *controlplane.Change, before, after types.DomainSta
 		return resource.Errorf(resource.Validation, "%s", err.Error())
 	}
 	return c.Claim(resource.CertificateMarker(id))
+}
+
+// zoneOf is the zone of default endpoints that a host is in; "": none.
+func (s *service) zoneOf(host string) string {
+	for _, suffix := range s.Options().Suffixes {
+		for _, zone := range []string{"execute-api." + s.Options().Region + "." + suffix, resource.SearchZone(s.Options().Region, suffix)} {
+			if zone = strings.ToLower(zone); host == zone || strings.HasSuffix(host, "."+zone) {
+				return zone
+			}
+		}
+	}
+	return ""
 }
 
 func (s *service) describeDomain(ctx context.Context, _ *controlplane.Call, in *opensearch.DescribeDomainInput) (*opensearch.DescribeDomainOutput, error) {
@@ -200,6 +216,9 @@ func (s *service) describeDomainConfig(ctx context.Context, _ *controlplane.Call
 	return &opensearch.DescribeDomainConfigOutput{DomainConfig: c}, nil
 }
 
+// errDry ends a change that is only to be checked.
+var errDry = errors.New("dry run")
+
 // updateDomainConfig answers after the gates enforce the change, so its status
 // is Active, not Processing.
 func (s *service) updateDomainConfig(ctx context.Context, _ *controlplane.Call, in *opensearch.UpdateDomainConfigInput) (*opensearch.UpdateDomainConfigOutput, error) {
@@ -218,12 +237,12 @@ func (s *service) updateDomainConfig(ctx context.Context, _ *controlplane.Call, 
 		if _, err := c.Get(resource.SearchHistoryKey(*in.DomainName), &h); err != nil {
 			return err
 		}
-		if dry {
-			planned = resource.SearchDomainConfig(after, h)
-			return nil
-		}
 		if err := s.endpoint(c, before, after); err != nil {
 			return err
+		}
+		if dry {
+			planned = resource.SearchDomainConfig(after, h)
+			return errDry
 		}
 		if reflect.DeepEqual(before, after) {
 			return nil
@@ -234,7 +253,7 @@ func (s *service) updateDomainConfig(ctx context.Context, _ *controlplane.Call, 
 		c.Put(resource.SearchHistoryKey(*in.DomainName), h)
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errDry) {
 		return nil, err
 	}
 	if dry {
