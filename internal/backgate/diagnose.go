@@ -152,10 +152,9 @@ func (l *look) shake(ctx context.Context) error {
 	}
 	p, o := l.trust.newPool(k), &l.trust.gate.options // a pool of its own: nothing is resumed, nothing kept
 	l.dial = p.route.addresses[0].name
-	outOfTime := func() bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) } // the inspection is
 	raw, err := p.connect(ctx, time.Now().Add(o.DialTimeout))
 	switch {
-	case err != nil && outOfTime():
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded): // the inspection's
 		return &Error{Kind: Dial, reason: noAnswer, Cause: err}
 	case err != nil:
 		return err
@@ -176,9 +175,6 @@ func (l *look) shake(ctx context.Context) error {
 		l.agreed()
 		err = l.await(ctx, client)
 	} else if e := handshake.Err(); e != nil {
-		if outOfTime() {
-			return &Error{Kind: Timeout, reason: stalledHandshake, Cause: e}
-		}
 		return stalled(ctx, e)
 	}
 	if err == nil {

@@ -181,10 +181,10 @@ func askedFor(err error, asked, shown bool) error {
 	return err
 }
 
-// stalled types a handshake that ran out of time: its own, not that of the
-// whole exchange, whose context ctx is.
+// stalled types a handshake that ran out of time: its own, or that of the whole
+// exchange, whose context ctx is. A client that went away is neither.
 func stalled(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return err
 	}
 	return &Error{Kind: Timeout, reason: stalledHandshake, Cause: err}

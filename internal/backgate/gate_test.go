@@ -514,6 +514,17 @@ func TestTimeouts(t *testing.T) {
 	if kindOf(t, err) != Timeout {
 		t.Errorf("no body in time: %v", err)
 	}
+	// What an integration's own timeout ends is named for what it ended.
+	host = script(t, func(c net.Conn, _ int) { io.Copy(io.Discard, c) })
+	var e *Error
+	_, err = gate(t, nil).Do(t.Context(), &Request{Method: "GET", Scheme: "https", Host: host, Timeout: 50 * time.Millisecond})
+	if !errors.As(err, &e) || e.Kind != Timeout || e.reasonOf() != stalledHandshake {
+		t.Errorf("no handshake in time: %v", err)
+	}
+	_, err = gate(t, nil).Do(t.Context(), &Request{Method: "GET", Scheme: "http", Host: host, Timeout: 50 * time.Millisecond})
+	if !errors.As(err, &e) || e.Kind != Timeout || e.reasonOf() != integrationTimeout {
+		t.Errorf("no answer in the integration's time: %v", err)
+	}
 	ctx, cancel = context.WithCancel(t.Context())
 	cancel()
 	if _, err = gate(t, nil).Do(ctx, &Request{Method: "GET", Scheme: "http", Host: host}); kindOf(t, err) != Canceled {
