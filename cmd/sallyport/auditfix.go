@@ -267,7 +267,7 @@ func (o *fixOrder) gateway(cmd *cobra.Command) (*remedy.Target, error) {
 	t := &remedy.Target{
 		Config: aws.Config{Region: c.Region, BaseEndpoint: &g.admin,
 			Credentials: credentials.NewStaticCredentialsProvider(g.key.AccessKeyID, g.key.SecretAccessKey, g.key.SessionToken)},
-		NotInEffect: auditor.NotInEffect(),
+		NotInEffect: auditor.NotInEffect,
 		Context: remedy.Context{Endpoint: g.admin,
 			Readiness: func(api, stage string) []string { return readiness(cmd.Context(), g, api, stage) }},
 		Backends: func(ctx context.Context, api, stage string) (map[string]string, error) {

@@ -53,9 +53,17 @@ var stored = map[string]bool{
 	"methodSettings[].cacheDataEncrypted": true,
 }
 
-// NotInEffect are the members of a stage that this gateway keeps and does not
-// act on, as posture.Resource has them. The map must not be changed.
-func NotInEffect() map[string]bool { return stored }
+// NotInEffect are the members of a resource type that this gateway keeps and
+// does not act on, as posture.Resource has them. The map must not be changed.
+func NotInEffect(typ string) map[string]bool {
+	switch typ {
+	case posture.TypeStage:
+		return stored
+	case posture.TypeSearchDomain:
+		return storedSearch
+	}
+	return nil
+}
 
 func (a *Auditor) resource(typ, id string, doc any) *posture.Resource {
 	return &posture.Resource{Type: typ, ID: id, Region: a.o.Region, Account: a.o.Account, Source: posture.Self, Doc: doc}

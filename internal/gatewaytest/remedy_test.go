@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/aws/aws-sdk-go-v2/service/opensearch"
 
 	"github.com/sallyport/sallyport/internal/auditor"
 	"github.com/sallyport/sallyport/internal/config"
@@ -29,7 +30,7 @@ func (w *World) remedies() *remedy.Target {
 	return &remedy.Target{
 		Config: aws.Config{Region: w.Config.Region, BaseEndpoint: aws.String(w.Runtime.Admin),
 			Credentials: credentials.NewStaticCredentialsProvider(w.Key.AccessKeyID, w.Key.SecretAccessKey, "")},
-		NotInEffect: auditor.NotInEffect(),
+		NotInEffect: auditor.NotInEffect,
 		Context:     remedy.Context{Endpoint: w.Runtime.Admin},
 		Dial: func(e *posture.Wire) (string, func(context.Context) (net.Conn, error)) {
 			return dialing(w.Runtime.Listeners["REGIONAL"])
@@ -56,6 +57,9 @@ func (w *World) ailing(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	w.createDomain(t, name, api, "TLS_1_2", "")
+	if _, err := w.search().CreateDomain(t.Context(), &opensearch.CreateDomainInput{DomainName: aws.String("logs-fix")}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Each finding of a running gateway is closed through the SDK and proved: by
@@ -82,6 +86,8 @@ func TestRemediesClose(t *testing.T) {
 				{"APIGateway.3", "/stages/prod", remedy.Stored, posture.Unknown},
 				{"APIGateway.5", "/stages/prod", remedy.Stored, posture.Unknown},
 				{"APIGateway.4", "/stages/prod", remedy.Waiting, posture.Failed},
+				{"Opensearch.3", "domain/logs-fix", remedy.Stored, posture.Unknown},
+				{"Opensearch.8", "domain/logs-fix", remedy.Closed, posture.Passed},
 				{"APIGateway.11", "/domainnames/" + name, remedy.Closed, posture.Passed},
 			} {
 				f := w.finding(t, c.control, c.id, failing)
@@ -171,6 +177,8 @@ func TestRemedyCommands(t *testing.T) {
 		{"APIGateway.2", "/stages/prod", posture.Passed},
 		{"APIGateway.3", "/stages/prod", posture.Unknown},
 		{"APIGateway.5", "/stages/prod", posture.Unknown},
+		{"Opensearch.3", "domain/logs-fix", posture.Unknown},
+		{"Opensearch.8", "domain/logs-fix", posture.Passed},
 		{"APIGateway.11", "/domainnames/" + name, posture.Passed},
 	} {
 		f := w.finding(t, c.control, c.id, failing)

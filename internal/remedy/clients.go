@@ -110,17 +110,21 @@ func (s *Seen) add(c *telemetry.Connection) {
 // Refused says which clients seen at a name a policy would refuse, the most
 // frequent first, a line each. It is what [Context.Clients] wants.
 func (s *Seen) Refused(name, policy string) (lines []string) {
+	// A name that is a policy of both kinds of endpoint is a legacy one, which no
+	// remedy asks about.
+	p, ok := tlspolicy.Lookup(policy, false)
+	if !ok {
+		p, ok = tlspolicy.Lookup(policy, true)
+	}
+	if !ok {
+		p, ok = tlspolicy.LookupSearch(policy)
+	}
+	if !ok {
+		return nil
+	}
 	var list []*offer
 	for _, o := range s.names[strings.ToLower(name)] {
-		// A name of both kinds of endpoint is a different policy for each;
-		// enhanced ones have one kind.
-		var p *tlspolicy.Policy
-		for _, edge := range []bool{false, true} {
-			if found, ok := tlspolicy.Lookup(policy, edge); ok && p == nil {
-				p = found
-			}
-		}
-		if p != nil && !o.takes(p) {
+		if !o.takes(p) {
 			list = append(list, o)
 		}
 	}

@@ -40,7 +40,9 @@ func TestRefused(t *testing.T) {
 		{"1.0", telemetry.Offered{Versions: []string{"TLSv1.0"}, Suites: []string{"TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"}, Groups: []string{"P-256"}}, "RSA", pfs, true},
 		{"X25519 only, under FIPS", with(modern, func(o *telemetry.Offered) { o.Groups = []string{"X25519"} }), "ECDSA", fips13, true},
 		{"no groups said in 1.2", telemetry.Offered{Versions: []string{"TLSv1.2"}, Suites: []string{"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"}}, "RSA", pfs, false},
-		{"a policy that nobody knows", modern, "RSA", "Policy-Min-TLS-1-2-PFS-2023-10", false},
+		{"a search domain's policy", modern, "RSA", "Policy-Min-TLS-1-2-PFS-2023-10", false},
+		{"RSA key exchange, at a search domain", telemetry.Offered{Versions: []string{"TLSv1.2"}, Suites: []string{"TLS_RSA_WITH_AES_128_GCM_SHA256"}}, "RSA", "Policy-Min-TLS-1-2-PFS-2023-10", true},
+		{"a policy that nobody knows", modern, "RSA", "Policy-Of-Tomorrow", false},
 	} {
 		s := new(Seen)
 		s.add(&telemetry.Connection{Time: time.Unix(1, 0), Name: "API.example.com", Offered: c.offered, Chosen: &telemetry.Chosen{Certificate: c.certificate}, JA4: "t13"})

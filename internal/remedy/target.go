@@ -31,9 +31,9 @@ type Target struct {
 	Config aws.Config
 	// Context is what steps are made with. LogRole is read from the account.
 	Context Context
-	// NotInEffect are the members of a stage that this gateway stores and does
-	// not act on; nil for an account.
-	NotInEffect map[string]bool
+	// NotInEffect are the members of a resource type that this gateway stores
+	// and does not act on; nil for an account.
+	NotInEffect func(typ string) map[string]bool
 	// Dial says where the wire that a finding expects can be asked, and makes
 	// one connection to it; nil, or a nil function, proves by documents alone.
 	Dial func(w *posture.Wire) (target string, dial func(context.Context) (net.Conn, error))
@@ -71,6 +71,9 @@ func (t *Target) Read(ctx context.Context, s posture.Subject) (*posture.Resource
 	if s.Source == posture.File {
 		return nil, errors.New("it is of a file, which is never edited: use the snippet")
 	}
+	if t.NotInEffect != nil {
+		r.NotInEffect = t.NotInEffect(s.Type)
+	}
 	p := &patient{r: r}
 	outer, inner := p.path()
 	var err error
@@ -80,7 +83,7 @@ func (t *Target) Read(ctx context.Context, s posture.Subject) (*posture.Resource
 		if out, err = t.rest(s.Region).GetStage(ctx, &apigateway.GetStageInput{RestApiId: &outer, StageName: &inner}); err == nil {
 			doc := new(resttypes.Stage)
 			awsapi.Convert(doc, out)
-			r.Doc, r.NotInEffect = doc, t.NotInEffect
+			r.Doc = doc
 			var api *apigateway.GetRestApiOutput
 			if api, err = t.rest(s.Region).GetRestApi(ctx, &apigateway.GetRestApiInput{RestApiId: &outer}); err == nil {
 				parent := new(resttypes.RestApi)
