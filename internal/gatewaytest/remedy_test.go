@@ -144,6 +144,18 @@ func TestRemedyRollsBack(t *testing.T) {
 		t.Errorf("before %s %s, after %s %s", b.SecurityPolicy, b.EndpointAccessMode, a.SecurityPolicy, a.EndpointAccessMode)
 	}
 
+	// As an account, the same gateway's name is closed as well, and what is
+	// mapped to it is known.
+	target.Dial = nil
+	f.Resource.Source = posture.Account
+	r, err := target.Read(t.Context(), f.Resource)
+	if err != nil || len(r.Unknown) > 0 {
+		t.Errorf("%v: %v", err, r.Unknown)
+	}
+	if p := target.Apply(t.Context(), &f); p.Outcome != remedy.Closed {
+		t.Errorf("%s: %s", p.Outcome, p.Reason)
+	}
+
 	// A client certificate that shuts out a backend goes again.
 	f = w.finding(t, "APIGateway.2", "/stages/prod", failing)
 	asked := 0

@@ -157,6 +157,9 @@ func (t *Target) mappings(ctx context.Context, r *posture.Resource, name string)
 	if r.Source == posture.Self {
 		return // it has none
 	}
+	if all, err := t.v2(r.Region).GetApis(ctx, &apigatewayv2.GetApisInput{MaxResults: aws.String("1")}); err == nil && len(all.Items) == 0 && all.NextToken == nil {
+		return // there is none to be mapped
+	}
 	var token *string
 	for range 100 {
 		out, err := t.v2(r.Region).GetApiMappings(ctx, &apigatewayv2.GetApiMappingsInput{DomainName: &name, NextToken: token})
