@@ -71,7 +71,6 @@ type (
 		ID, Title, Severity, URL, Label string
 		Total                           int
 		Bars                            []pageBar
-		Counts                          []pageStatus
 	}
 	pageBar struct {
 		Class    string
@@ -219,18 +218,19 @@ func pageArcs(n map[posture.Status]int) []pageArc {
 func pageControls(r *posture.Report) []pageControl {
 	var out []pageControl
 	for _, t := range r.Summary.Controls {
-		p := pageControl{ID: t.Control, Title: t.Control, Counts: pageCounts(t.Statuses)}
+		p := pageControl{ID: t.Control, Title: t.Control}
+		counts := pageCounts(t.Statuses)
 		if c, ok := controls.Lookup(t.Control); ok {
 			p.Title, p.Severity, p.URL = c.Title, string(c.Severity), c.RemediationURL()
 		}
-		for _, c := range p.Counts {
+		for _, c := range counts {
 			p.Total += c.Count
 		}
 		if p.Total == 0 {
 			p.Label = "nothing to judge"
 		}
 		x := 0.0
-		for _, c := range p.Counts {
+		for _, c := range counts {
 			if c.Count == 0 {
 				continue
 			}
