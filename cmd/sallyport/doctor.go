@@ -233,6 +233,10 @@ func doctorError(err error) error {
 		return err
 	case refused.status == 429:
 		return hinted{err, "others are being examined; try again in a moment"}
+	case refused.status == 404 && strings.Contains(refused.message, "client certificate"):
+		return hinted{err, "aws apigateway get-client-certificates lists the generated ones, aws acm list-certificates those of ACM"}
+	case refused.status == 404:
+		return hinted{err, "aws apigateway get-rest-apis lists the APIs, get-stages --rest-api-id API an API's stages; one that does not compile is named in the gateway's log"}
 	case refused.status == 403:
 		return hinted{err, "the access key is not one of this gateway's; DIR/credentials holds them"}
 	}

@@ -228,6 +228,9 @@ func (x *exchange) fault(err error) *Error {
 		}
 		if e == nil {
 			e = &Error{Kind: Closed, Cause: err}
+			if errors.As(err, &op) && op.Op == "local error" && strings.HasSuffix(op.Error(), "no renegotiation") {
+				e.reason = renegotiates
+			}
 		}
 	}
 	e.Host = strings.Clone(x.host) // of the request

@@ -1,16 +1,20 @@
 package backgate
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/binary"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -491,5 +495,49 @@ func TestOpenSSLLine(t *testing.T) {
 	d := g.Diagnose(t.Context(), Inspection{Scheme: "https", Host: "[::1]:1"})
 	if d.OpenSSL != "openssl s_client -connect '[::1]:1' -noservername -verify_ip ::1 -verify_return_error -showcerts -alpn http/1.1 -min_protocol TLSv1.2 </dev/null  # add -CAfile BUNDLE.pem to trust what the gateway trusts beside the system's roots" {
 		t.Error(d.OpenSSL)
+	}
+}
+
+// A backend that wants to shake hands anew when it has seen the request is given
+// up at once, and told apart: what it wants is a matter of its configuration.
+func TestRenegotiation(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("SKIPPED: openssl is missing; apt-get install openssl")
+	}
+	root := issue(t, nil, authority("root"))
+	leaf := chain(issue(t, root, nil))
+	key, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "server.pem")
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := exec.CommandContext(t.Context(), "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", file, "-tls1_2")
+	in, inErr := server.StdinPipe()
+	out, outErr := server.StdoutPipe()
+	if err := errors.Join(inErr, outErr, server.Start()); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Wait() //nolint:errcheck // it was killed
+	defer server.Process.Kill()
+	lines, port := bufio.NewScanner(out), ""
+	for port == "" && lines.Scan() {
+		if address, ok := strings.CutPrefix(lines.Text(), "ACCEPT "); ok {
+			_, port, _ = net.SplitHostPort(strings.TrimSpace(address))
+		}
+	}
+	go func() {
+		for lines.Scan() {
+			if strings.HasPrefix(lines.Text(), "GET /") {
+				io.WriteString(in, "r\n") //nolint:errcheck // the gate says that it did not come
+			}
+		}
+	}()
+	var e *Error
+	if _, _, err := get(gate(t, rootPool(root)), &Request{Host: "localhost:" + port}); !errors.As(err, &e) || e.reasonOf() != renegotiates {
+		t.Errorf("%v", err)
 	}
 }

@@ -171,6 +171,7 @@ const (
 	noAnswer
 	closedEarly
 	closedInHandshake
+	renegotiates
 	integrationTimeout
 	stalledHandshake
 	notHTTP
@@ -353,6 +354,9 @@ var reasons = [...]struct {
 	closedInHandshake: {Closed, "",
 		"the backend ended the connection in the middle of the TLS handshake ({cause})",
 		"see that it speaks TLS on this port, knows {host} as a server name (SNI), and look into its own log; some end it so when they miss a client certificate"},
+	renegotiates: {Closed, "",
+		"the backend wants to begin the TLS handshake anew in the middle of the connection, commonly to ask for a client certificate for some paths only; that is not done here",
+		"have the backend ask for the certificate in the first handshake, for all of the host and not for a location of it, or switch renegotiation off"},
 	integrationTimeout: {Timeout, "",
 		"the backend did not answer within the integration's timeout",
 		"find out what takes the backend so long, or raise timeoutInMillis"},
