@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -94,7 +95,7 @@ func TestScan(t *testing.T) {
 		"GET /v2/apis/h1/stages":                             says(200, `{"items":[{"stageName":"$default"}]}`),
 		"GET /v2/apis/h1/routes":                             says(200, `{"items":[{"routeId":"r1","routeKey":"GET /","authorizationType":"NONE"}]}`),
 		"GET /v2/apis/h1/integrations":                       says(200, `{"items":[{"integrationId":"i1","connectionType":"VPC_LINK"}]}`),
-		"GET /2021-01-01/domain":                             says(200, `{"DomainNames":[{"DomainName":"logs"}]}`),
+		"GET /2021-01-01/domain":                             says(200, `{"DomainNames":[{"DomainName":"logs"},{"DomainName":"gone"}]}`),
 		"POST /2021-01-01/opensearch/domain-info":            says(200, `{"DomainStatusList":[{"DomainId":"1/logs","DomainName":"logs","ARN":"arn:aws-cn:es:cn-north-1:111122223333:domain/logs","ClusterConfig":{}}]}`),
 		"ListCertificates":                                   says(200, `{"CertificateSummaryList":[{"CertificateArn":"arn:aws-cn:acm:cn-north-1:111122223333:certificate/1"}]}`),
 		"DescribeCertificate":                                says(200, `{"Certificate":{"CertificateArn":"arn:aws-cn:acm:cn-north-1:111122223333:certificate/1","KeyAlgorithm":"RSA-2048"}}`),
@@ -133,7 +134,7 @@ func TestScan(t *testing.T) {
 	for id := range want {
 		t.Errorf("%s is missing", id)
 	}
-	if len(found.Problems) != 3 {
+	if len(found.Problems) != 4 || !slices.ContainsFunc(found.Problems, func(p posture.Problem) bool { return strings.Contains(p.Text, "search domain gone was deleted") }) {
 		t.Errorf("%+v", found.Problems)
 	}
 }

@@ -336,11 +336,16 @@ func (r *region) searchDomains(ctx context.Context) {
 				}
 				return
 			}
+			missing := slices.Clone(some)
 			for i := range out.DomainStatusList {
 				d := &out.DomainStatusList[i]
+				missing = slices.DeleteFunc(missing, func(name string) bool { return name == aws.ToString(d.DomainName) })
 				if !aws.ToBool(d.Deleted) {
 					r.add(r.resource(posture.TypeSearchDomain, strings.TrimSpace(aws.ToString(d.ARN)), d))
 				}
+			}
+			for _, name := range missing { // which the service leaves out without a word
+				r.left("es:DescribeDomains", "search domain "+name)
 			}
 		})
 	}

@@ -111,7 +111,9 @@ func (c *Compiler) compileSearch(src source, old *searchDomain) (*searchDomain, 
 	if f.custom == "" {
 		return d, nil
 	}
-	if _, taken := c.place.splitDefault(f.custom); taken || normalizeName(f.custom) != f.custom {
+	_, api := c.place.splitDefault(f.custom)
+	_, search := c.place.splitSearch(f.custom)
+	if api || search || normalizeName(f.custom) != f.custom {
 		return nil, fmt.Errorf("%q can be no custom endpoint", f.custom)
 	}
 	cert := c.certificate(resource.MaterialKey(f.certificate))
@@ -151,6 +153,7 @@ func (c *Compiler) compileSearches(old, next *Snapshot, t *touched, faults *edit
 		return false
 	}
 	domains, endpoints, customs := old.searchDomains.edit(), old.searchEndpoints.edit(), old.searchCustoms.edit()
+	made := make(map[string]*searchDomain, len(t.searches))
 	for id := range t.searches {
 		before, _ := old.searchDomains.get(id)
 		var d *searchDomain
@@ -166,6 +169,9 @@ func (c *Compiler) compileSearches(old, next *Snapshot, t *touched, faults *edit
 				customs.delete(before.custom.Host)
 			}
 		}
+		made[id] = d
+	}
+	for id, d := range made { // after all that went: a name may go from one domain to another
 		if d == nil {
 			domains.delete(id)
 			continue
