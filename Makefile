@@ -29,7 +29,7 @@ lint: ## gofmt, vet, staticcheck
 .PHONY: generate
 generate: ## rewrite generated tables and reference pages
 	go generate ./...
-	go test ./internal/config ./internal/controls ./internal/gateway ./cmd/sallyport -update
+	go test ./internal/config ./internal/controls ./internal/gateway ./internal/report ./cmd/sallyport -update
 	go test ./internal/backgate -run TestVerdictsPage -update
 	go test ./internal/gatewaytest -run TestFarmPage -update
 

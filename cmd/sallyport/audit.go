@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -376,7 +377,7 @@ func (o *auditOrder) account(cmd *cobra.Command) (*posture.Collection, error) {
 		c.Region = strings.Trim(f.Value.String(), "[]")
 	}
 	options := account.Options{Config: c, Regions: o.regions, Concurrency: o.concurrency}
-	if width := terminalWidth(cmd.ErrOrStderr()); width > 0 {
+	if isTerminal(cmd.ErrOrStderr()) {
 		options.Progress = func(done, total int, what string) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "\r\x1b[K%s %d of %d calls: %s", bar(done, total), done, total, what)
 			if done == total {
@@ -397,20 +398,24 @@ func bar(done, total int) string {
 	return "[" + strings.Repeat("#", n) + strings.Repeat(".", cells-n) + "]"
 }
 
-// terminalWidth is that of w in columns, 0 when it is no terminal.
-func terminalWidth(w io.Writer) int {
+// isTerminal reports whether people read w as it is written.
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// columns is how wide the terminal is as far as the shell says so, else 0:
+// lines that are too long are better wrapped than cut.
+func columns() int {
+	n, err := strconv.Atoi(os.Getenv("COLUMNS"))
+	if err != nil || n < 40 {
 		return 0
 	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return 0
-	}
-	var columns int
-	if _, err := fmt.Sscan(os.Getenv("COLUMNS"), &columns); err != nil || columns < 40 {
-		columns = 160
-	}
-	return columns
+	return n
 }
 
 // self asks the running gateway for its own findings.
@@ -531,9 +536,10 @@ func (o *auditOrder) write(cmd *cobra.Command, r *posture.Report) error {
 		}
 	}
 	if o.out == "" {
-		m.Width = terminalWidth(cmd.OutOrStdout())
-		_, plain := os.LookupEnv("NO_COLOR")
-		m.Color = m.Width > 0 && !plain
+		if isTerminal(cmd.OutOrStdout()) {
+			_, plain := os.LookupEnv("NO_COLOR")
+			m.Color, m.Width = !plain, columns()
+		}
 		return report.Write(cmd.OutOrStdout(), o.output, r, m)
 	}
 	var text bytes.Buffer

@@ -522,7 +522,7 @@ func (o *fixOrder) carryOut(cmd *cobra.Command, plan *remedy.Plan) error {
 
 // confirm asks, on a terminal.
 func (o *fixOrder) confirm(cmd *cobra.Command, plan *remedy.Plan, todo int) error {
-	if terminalWidth(cmd.ErrOrStderr()) == 0 {
+	if !isTerminal(cmd.ErrOrStderr()) {
 		return hinted{usageError{errors.New("--apply asks before it changes anything, and there is no terminal")}, "--yes applies without asking"}
 	}
 	if err := o.printText(cmd.ErrOrStderr(), plan); err != nil {

@@ -209,7 +209,7 @@ func cloudFormationOf(t *testing.T, list []*posture.Resource) object {
 	resources := object{}
 	for _, r := range list {
 		var typ string
-		p := object{}
+		var p object
 		switch doc := r.Doc.(type) {
 		case *types.Stage:
 			api := "Api" + apiOf(r)
