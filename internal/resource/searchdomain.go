@@ -74,6 +74,12 @@ func NewSearchDomain(in *opensearch.CreateDomainInput, at Place, id string) (typ
 		Endpoint: aws.String("search-" + name + "-" + id + "." + SearchZone(at.Region, at.Suffix)),
 		ClusterConfig: &types.ClusterConfig{InstanceCount: aws.Int32(1), InstanceType: types.OpenSearchPartitionInstanceTypeR5LargeSearch,
 			DedicatedMasterEnabled: aws.Bool(false), ZoneAwarenessEnabled: aws.Bool(false), WarmEnabled: aws.Bool(false)},
+		// AWS always answers with these; Terraform's provider breaks without the first.
+		CognitoOptions:              &types.CognitoOptions{Enabled: aws.Bool(false)},
+		AdvancedSecurityOptions:     &types.AdvancedSecurityOptions{Enabled: aws.Bool(false), InternalUserDatabaseEnabled: aws.Bool(false)},
+		SnapshotOptions:             &types.SnapshotOptions{AutomatedSnapshotStartHour: aws.Int32(0)},
+		SoftwareUpdateOptions:       &types.SoftwareUpdateOptions{AutoSoftwareUpdateEnabled: aws.Bool(false)},
+		IPAddressType:               types.IPAddressTypeIpv4,
 		EncryptionAtRestOptions:     &types.EncryptionAtRestOptions{Enabled: aws.Bool(false)},
 		NodeToNodeEncryptionOptions: &types.NodeToNodeEncryptionOptions{Enabled: aws.Bool(false)},
 		DomainEndpointOptions: &types.DomainEndpointOptions{EnforceHTTPS: aws.Bool(false), TLSSecurityPolicy: searchPolicy,
