@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/aws/aws-sdk-go-v2/service/securityhub"
+	hubtypes "github.com/aws/aws-sdk-go-v2/service/securityhub/types"
 
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/gateway"
@@ -192,4 +194,47 @@ func BenchmarkProxiedRequest(b *testing.B) {
 			}
 		})
 	}
+}
+
+// From the call that changes a domain name's policy to its finding, with
+// 10,000 APIs judged besides: the auditor follows the store, so the finding is
+// asked for until it says so.
+func BenchmarkChangeToFinding(b *testing.B) {
+	w := run(b, loaded(b))
+	if _, err := w.API.CreateDomainName(b.Context(), &apigateway.CreateDomainNameInput{DomainName: aws.String("bench.example.com"), RegionalCertificateArn: aws.String(w.importCertificate(b, "bench.example.com", pki.ECDSAP256)),
+		EndpointConfiguration: &types.EndpointConfiguration{Types: []types.EndpointType{types.EndpointTypeRegional}}, SecurityPolicy: "TLS_1_2"}); err != nil {
+		b.Fatal(err)
+	}
+	hub := w.hub()
+	filters := &hubtypes.AwsSecurityFindingFilters{
+		ComplianceSecurityControlId: []hubtypes.StringFilter{{Comparison: hubtypes.StringFilterComparisonEquals, Value: aws.String("APIGateway.11")}},
+		ResourceId:                  []hubtypes.StringFilter{{Comparison: hubtypes.StringFilterComparisonEquals, Value: aws.String("arn:aws:apigateway:us-east-1::/domainnames/bench.example.com")}},
+	}
+	var took []time.Duration
+	for i := 0; b.Loop(); i++ {
+		pairs, want := []string{"/securityPolicy", "SecurityPolicy_TLS13_1_3_2025_09", "/endpointAccessMode", "BASIC"}, hubtypes.ComplianceStatusPassed
+		if i%2 == 1 {
+			pairs, want = []string{"/securityPolicy", "SecurityPolicy_TLS13_1_2_2021_06"}, hubtypes.ComplianceStatusFailed
+		}
+		start := time.Now()
+		if _, err := w.API.UpdateDomainName(b.Context(), &apigateway.UpdateDomainNameInput{DomainName: aws.String("bench.example.com"), PatchOperations: Replace(pairs...)}); err != nil {
+			b.Fatal(err)
+		}
+		for {
+			out, err := hub.GetFindings(b.Context(), &securityhub.GetFindingsInput{Filters: filters})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if len(out.Findings) == 1 && out.Findings[0].Compliance.Status == want {
+				break
+			}
+			if time.Since(start) > 20*time.Second {
+				b.Fatalf("no %s after 20 s: %+v", want, out.Findings)
+			}
+		}
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 }
