@@ -77,14 +77,14 @@ func TestFullStore(t *testing.T) {
 	}
 	f.full.Store(false)
 	w.put(map[string]any{resource.StageKey("a1", "prod"): stage("")})
-	a, err := Open(t.Context(), Options{Store: f, Region: "us-east-1", Account: "000000000000"})
-	if err != nil {
+	if _, err := Open(t.Context(), Options{Store: f, Region: "us-east-1", Account: "000000000000"}); err != nil {
 		t.Fatal(err)
 	}
 	w.put(map[string]any{resource.DomainNameKey("api.example.com"): domainName("TLS_1_2")})
 
 	f.full.Store(true)
-	if a, err = Open(t.Context(), Options{Store: f, Region: "us-east-1", Account: "000000000000"}); err != nil {
+	a, err := Open(t.Context(), Options{Store: f, Region: "us-east-1", Account: "000000000000"})
+	if err != nil {
 		t.Fatalf("a gateway with a full disk is not judged: %v", err)
 	}
 	id := func(a *Auditor) string {
