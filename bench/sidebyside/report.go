@@ -155,7 +155,7 @@ func (r *report) render(b *strings.Builder, machine string, now time.Time) {
 	if r.quick {
 		b.WriteString("**A quick run: it shows that all works; its figures mean little.**\n")
 	}
-	fmt.Fprintf(b, "\n%s- load average when the run began: %s\n\n## Contenders\n\n| contender | version | set up with |\n| --- | --- | --- |\n", machine, r.busy)
+	fmt.Fprintf(b, "\n%s- load average when the run began: %s\n- where a goal is missed: [where a request costs, and what was tried](../../docs/decisions/0010-where-a-request-costs.md)\n\n## Contenders\n\n| contender | version | set up with |\n| --- | --- | --- |\n", machine, r.busy)
 	for _, c := range r.contenders {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", c.name, c.version, c.setting)
 	}
