@@ -44,7 +44,7 @@ func TestSourcesAgree(t *testing.T) {
 	w.furnish(t)
 
 	scanned, err := account.Scan(t.Context(), account.Options{Regions: []string{w.Config.Region}, Config: aws.Config{Region: w.Config.Region, BaseEndpoint: aws.String(w.Runtime.Admin),
-		Credentials: credentials.NewStaticCredentialsProvider(w.Key.AccessKeyID, w.Key.SecretAccessKey, ""), RetryMaxAttempts: 1}})
+		Credentials: credentials.NewStaticCredentialsProvider(w.Key.AccessKeyID, w.Key.SecretAccessKey, ""), RetryMaxAttempts: 1, HTTPClient: detached{}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ import (
 )
 
 func (w *World) search() *opensearch.Client {
-	return opensearch.New(opensearch.Options{Region: w.Config.Region, BaseEndpoint: aws.String(w.Runtime.Admin), RetryMaxAttempts: 1,
+	return opensearch.New(opensearch.Options{Region: w.Config.Region, BaseEndpoint: aws.String(w.Runtime.Admin), RetryMaxAttempts: 1, HTTPClient: detached{},
 		Credentials: credentials.NewStaticCredentialsProvider(w.Key.AccessKeyID, w.Key.SecretAccessKey, "")})
 }
 

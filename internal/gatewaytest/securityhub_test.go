@@ -24,12 +24,12 @@ import (
 )
 
 func (w *World) hub() *securityhub.Client {
-	return securityhub.New(securityhub.Options{Region: w.Config.Region, BaseEndpoint: &w.Runtime.Admin, RetryMaxAttempts: 1,
+	return securityhub.New(securityhub.Options{Region: w.Config.Region, BaseEndpoint: &w.Runtime.Admin, RetryMaxAttempts: 1, HTTPClient: detached{},
 		Credentials: credentials.NewStaticCredentialsProvider(w.Key.AccessKeyID, w.Key.SecretAccessKey, "")})
 }
 
 func (w *World) rules() *configservice.Client {
-	return configservice.New(configservice.Options{Region: w.Config.Region, BaseEndpoint: &w.Runtime.Admin, RetryMaxAttempts: 1,
+	return configservice.New(configservice.Options{Region: w.Config.Region, BaseEndpoint: &w.Runtime.Admin, RetryMaxAttempts: 1, HTTPClient: detached{},
 		Credentials: credentials.NewStaticCredentialsProvider(w.Key.AccessKeyID, w.Key.SecretAccessKey, "")})
 }
 

@@ -134,10 +134,10 @@ func connect(t testing.TB, c config.Config, r gateway.Runtime) *World {
 	w.Roots.AppendCertsFromPEM(pem)
 	provider := credentials.NewStaticCredentialsProvider(w.Key.AccessKeyID, w.Key.SecretAccessKey, "")
 	endpoint := aws.String(r.Admin)
-	w.API = apigateway.New(apigateway.Options{Region: c.Region, BaseEndpoint: endpoint, Credentials: provider, RetryMaxAttempts: 1})
-	w.V2 = apigatewayv2.New(apigatewayv2.Options{Region: c.Region, BaseEndpoint: endpoint, Credentials: provider, RetryMaxAttempts: 1})
-	w.ACM = acm.New(acm.Options{Region: c.Region, BaseEndpoint: endpoint, Credentials: provider, RetryMaxAttempts: 1})
-	w.STS = sts.New(sts.Options{Region: c.Region, BaseEndpoint: endpoint, Credentials: provider, RetryMaxAttempts: 1})
+	w.API = apigateway.New(apigateway.Options{Region: c.Region, BaseEndpoint: endpoint, Credentials: provider, RetryMaxAttempts: 1, HTTPClient: detached{}})
+	w.V2 = apigatewayv2.New(apigatewayv2.Options{Region: c.Region, BaseEndpoint: endpoint, Credentials: provider, RetryMaxAttempts: 1, HTTPClient: detached{}})
+	w.ACM = acm.New(acm.Options{Region: c.Region, BaseEndpoint: endpoint, Credentials: provider, RetryMaxAttempts: 1, HTTPClient: detached{}})
+	w.STS = sts.New(sts.Options{Region: c.Region, BaseEndpoint: endpoint, Credentials: provider, RetryMaxAttempts: 1, HTTPClient: detached{}})
 	return w
 }
 
